@@ -1,0 +1,200 @@
+/*
+ * store - the engine interface: topic logs that outlive the process.
+ *
+ * A store holds topics; a topic is a log of records with offsets that start at 0, rise by
+ * one and are never used twice, not after expiry, purge, deletion or restart. Large bodies
+ * are blobs: numbered chunks that no reader sees until a record names them.
+ *
+ * An engine starts no thread, asks no clock and holds no policy: time comes in as an
+ * argument, errors go out as a value. It keeps, in the same transaction as the messages,
+ * the counters of each topic and of the whole store, so that
+ *     accepted == live + expired + removed
+ * holds at every commit.
+ *
+ * Write side: one transaction at a time, one thread (the writer).
+ *     store_begin; any number of store_append ...; store_commit or store_abort.
+ * Read side: any thread, each with its own store_reader. A snapshot is short: never hold
+ * one across a socket wait, it pins every page freed after it.
+ *
+ * Units: bytes; milliseconds of wall clock.
+ */
+#ifndef SLUICE_STORE_H
+#define SLUICE_STORE_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "record.h"
+
+#define STORE_TOPIC_NAME_MAX 255 /* bytes */
+
+enum store_overflow { STORE_OVERFLOW_REJECT = 0, STORE_OVERFLOW_DROP_OLDEST = 1 };
+
+enum store_durability {
+    STORE_FSYNC,   /* commit returns after the data is on disk */
+    STORE_RELAXED, /* commit returns after write(2); store_sync makes it durable */
+};
+
+struct topic_settings {
+    uint64_t ttl_ms;    /* 0: the broker's default */
+    uint64_t max_bytes; /* 0: no quota; else bytes of live bodies */
+    enum store_overflow overflow;
+};
+
+struct store_counters { /* messages, since the topic or the store was created */
+    uint64_t accepted;
+    uint64_t expired; /* taken out because their time was over */
+    uint64_t removed; /* purged, dropped by quota, or gone with their topic */
+};
+
+/* As of the snapshot or transaction it was read in. */
+struct topic_state {
+    uint64_t id; /* of this life of the topic; a re-created topic has a new one */
+    int64_t created_ms;
+    int64_t last_time_ms; /* newest record's time; times never fall within a topic */
+    uint64_t next_offset;
+    struct store_counters counters;
+    uint64_t live;       /* messages */
+    uint64_t live_bytes; /* of bodies */
+    struct topic_settings settings;
+    char name[STORE_TOPIC_NAME_MAX + 1];
+    uint16_t name_len;
+};
+
+struct store_options {
+    const char *path;        /* a directory; made when missing */
+    uint64_t map_size;       /* bytes that messages may use; the engine adds a reserve */
+    enum store_durability durability;
+    unsigned max_readers;    /* how many store_readers may be open at once */
+    size_t topic_cache_bytes; /* bound of the writer's cache of topic states */
+};
+
+struct store_stats {
+    struct store_counters counters; /* whole store */
+    uint64_t live, live_bytes;
+    uint64_t topics;
+    uint64_t used_bytes; /* pages in use, without those waiting for reuse */
+    uint64_t file_bytes; /* pages the file has grown to */
+    uint64_t map_bytes;  /* what messages may use */
+    int64_t next_due_ms; /* when the first record becomes due; 0: none waits */
+    bool trash;          /* something waits for store_trash_step */
+    uint64_t topic_cache_bytes;
+};
+
+struct store_step {
+    uint64_t messages; /* taken out in this step */
+    uint64_t bytes;    /* of their bodies */
+    bool more;         /* the same call has more to do */
+};
+
+struct store;        /* an open engine */
+struct store_reader; /* one thread's read side */
+struct store_topic;  /* a topic inside the current write transaction */
+
+/* One record under a reader's snapshot; views last until store_read_end. */
+struct store_entry {
+    uint64_t offset;
+    struct record record;
+};
+
+/* Returns false to stop the listing. */
+typedef bool (*store_topic_fn)(void *arg, const struct topic_state *t);
+
+struct store_ops {
+    const char *name; /* "lmdb" */
+
+    /* Opens or creates. Checks the format version: ERR_CORRUPT when it is another one
+     * (logged with both numbers). Blobs that no record names are marked for
+     * trash_step. */
+    enum err (*open)(const struct store_options *o, struct store **out);
+    void (*close)(struct store *s);
+
+    /* ---- write side: the writer thread only, between begin and commit/abort ---- */
+    enum err (*begin)(struct store *s);
+    /* ERR_FULL, ERR_IO: nothing of the transaction is stored; it is over either way. */
+    enum err (*commit)(struct store *s);
+    void (*abort)(struct store *s);
+
+    /* ERR_FULL when `bytes` more (a little is added for overhead) would pass map_size.
+     * Ask before appending; taking out needs no asking, that is what the reserve is for. */
+    enum err (*room)(struct store *s, uint64_t bytes);
+
+    /* The handle is good until commit or abort. ERR_NOT_FOUND. */
+    enum err (*topic_find)(struct store *s, struct bytes name, struct store_topic **out);
+    /* ERR_EXISTS when it is there. Offsets go on where an earlier life ended. */
+    enum err (*topic_create)(struct store *s, struct bytes name,
+                             const struct topic_settings *settings, int64_t now_ms,
+                             struct store_topic **out);
+    const struct topic_state *(*topic_state)(const struct store_topic *t);
+    enum err (*topic_configure)(struct store *s, struct store_topic *t,
+                                const struct topic_settings *settings);
+    /* Gone for readers at commit; its records count as removed at once, and their space
+     * comes back through trash_step. The handle is void afterwards. */
+    enum err (*topic_delete)(struct store *s, struct store_topic *t);
+
+    /* Gives it the topic's next offset. r->time_ms is raised to the topic's last time. */
+    enum err (*append)(struct store *s, struct store_topic *t, struct record *r,
+                       uint64_t *offset);
+
+    /* Takes out up to `max` records of one topic whose offset is below `before`, oldest
+     * first; counted as removed. A record in chunks counts as 1 + its size / 128 KiB. */
+    enum err (*remove_step)(struct store *s, struct store_topic *t, uint64_t before,
+                            unsigned max, struct store_step *out);
+    /* Takes out up to `max` records of any topic that are due at `now_ms`; O(taken out). */
+    enum err (*expire_step)(struct store *s, int64_t now_ms, unsigned max,
+                            struct store_step *out);
+    /* Frees up to `max` records or chunks of deleted topics and dropped blobs. */
+    enum err (*trash_step)(struct store *s, unsigned max, struct store_step *out);
+
+    /* A blob gets chunks 0, 1, 2, ... (each STORE_CHUNK_BYTES but the last). It becomes
+     * part of the log by an append that names it, or goes by blob_drop. One that neither
+     * happened to is dropped at the next open. */
+    enum err (*blob_begin)(struct store *s, uint64_t *id);
+    enum err (*blob_write)(struct store *s, uint64_t id, uint32_t chunk, struct bytes data);
+    enum err (*blob_drop)(struct store *s, uint64_t id);
+
+    /* STORE_RELAXED: make all commits so far durable. Any thread. */
+    enum err (*sync)(struct store *s);
+
+    /* ---- read side: any thread with its own reader ---- */
+    enum err (*reader_open)(struct store *s, struct store_reader **out);
+    void (*reader_close)(struct store_reader *r);
+    /* A snapshot of the last commit. Cheap. Not nested. */
+    enum err (*read_begin)(struct store_reader *r, int64_t now_ms);
+    void (*read_end)(struct store_reader *r);
+
+    enum err (*read_topic)(struct store_reader *r, struct bytes name,
+                           struct topic_state *out);
+    /* The first record at or after `offset`; then read_next goes on from there.
+     * ERR_NOT_FOUND: none. Records past their time are given too; the caller skips them. */
+    enum err (*read_seek)(struct store_reader *r, uint64_t topic_id, uint64_t offset,
+                          struct store_entry *out);
+    enum err (*read_next)(struct store_reader *r, struct store_entry *out);
+    /* The record before the one last read, or the newest when none was read yet
+     * (topic_id is needed then). ERR_NOT_FOUND: none. */
+    enum err (*read_prev)(struct store_reader *r, uint64_t topic_id,
+                          struct store_entry *out);
+    /* The first record accepted at or after `time_ms`; O(log n). ERR_NOT_FOUND: none. */
+    enum err (*read_seek_time)(struct store_reader *r, uint64_t topic_id, int64_t time_ms,
+                               struct store_entry *out);
+    /* Part of a blob: copies up to `len` bytes from `at`. *got 0: past its end. */
+    enum err (*read_blob)(struct store_reader *r, uint64_t blob_id, uint64_t at, void *to,
+                          size_t len, size_t *got);
+    /* Topics in name order that start with `prefix` and come after `after`. */
+    enum err (*read_topics)(struct store_reader *r, struct bytes prefix, struct bytes after,
+                            store_topic_fn fn, void *arg);
+    /* Needs an open snapshot. */
+    enum err (*read_stats)(struct store_reader *r, struct store_stats *out);
+
+    /* How long the oldest open snapshot has been open; 0: none is. Any thread. */
+    int64_t (*oldest_reader_ms)(struct store *s, int64_t now_ms);
+    /* Same figures as read_stats, as of the current write transaction (writer only). */
+    enum err (*stats)(struct store *s, struct store_stats *out);
+};
+
+/* 32 pages of 4 KiB less the page header: a chunk wastes nothing. */
+#define STORE_CHUNK_BYTES (32u * 4096u - 16u)
+
+/* Engines. */
+extern const struct store_ops lmdb_store;
+
+#endif
