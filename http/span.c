@@ -51,7 +51,7 @@ static bool take(struct scan *s, char c)
  * is below n; a borrow may also spill into the byte after such a one, which only means
  * that the byte loop looks at a few plain bytes.
  */
-static const uint8_t *skip_plain(const uint8_t *p, const uint8_t *end)
+const uint8_t *span_skip_plain(const uint8_t *p, const uint8_t *end)
 {
     uint64_t v, quote, slash;
 
@@ -96,7 +96,7 @@ static bool scan_string(struct scan *s)
 
     s->p++; /* the quote */
     for (;;) {
-        s->p = skip_plain(s->p, s->end);
+        s->p = span_skip_plain(s->p, s->end);
         while (s->p < s->end && *s->p >= 0x80) {
             n = text_wide_len(s->p, s->end);
             if (!n)

@@ -75,7 +75,12 @@ MUST_CHECK const char *span_member(struct bytes *at, struct bytes *name,
  * it is written front to back, behind the reading. \u0000 becomes a NUL byte. */
 MUST_CHECK const char *span_unescape(struct bytes raw, uint8_t *out, size_t *len);
 
-/* Is this string, as the scanner took it, the same text as `plain`? */
+/* The first byte in [p, end) that a JSON string may not simply hold, or that begins a
+ * character above U+007F; end when there is none. */
+const uint8_t *span_skip_plain(const uint8_t *p, const uint8_t *end);
+
+/* Is this string, as the scanner took it, the same text as `plain` (at most 64 bytes)?
+ */
 bool span_string_is(struct bytes raw, const char *plain);
 
 #endif

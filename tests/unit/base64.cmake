@@ -1,0 +1,1 @@
+unit_test(base64 SEES http)
