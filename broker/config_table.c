@@ -1,0 +1,335 @@
+#include "config_table.h"
+
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KIB    ((uint64_t)1 << 10)
+#define MIB    ((uint64_t)1 << 20)
+#define GIB    ((uint64_t)1 << 30)
+#define SECOND ((uint64_t)1000)
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
+
+#define FIELD(f) .field = offsetof(struct config, f)
+
+#define STORAGE  "Listening and storage"
+#define MEMORY   "Memory"
+#define MESSAGES "Messages"
+#define WAITING  "Waiting"
+#define PROCESS  "Process"
+
+const struct config_setting config_table[CONFIG_SETTINGS] = {
+    { "listen", STORAGE, CONFIG_ADDRESS, FIELD(listen),
+      .preset = "127.0.0.1:7070",
+      .help = "Address and port of the HTTP interface; :7070 is every address." },
+    { "data_dir", STORAGE, CONFIG_PATH, FIELD(data_dir),
+      .preset = "./sluice-data",
+      .help = "Directory of the message store; made when missing." },
+    { "map_size", STORAGE, CONFIG_SIZE, FIELD(map_size_bytes), MIB, 1024 * GIB,
+      .preset = "16GiB",
+      .help = "Most bytes of disk that messages may use." },
+    { "durability", STORAGE, CONFIG_CHOICE, FIELD(durability),
+      .preset = "fsync", .choices = { "fsync", "relaxed" },
+      .help = "fsync: on disk before the answer. relaxed: written, synced soon after." },
+
+    { "memory_limit", MEMORY, CONFIG_SIZE, FIELD(memory_limit_bytes), 16 * MIB, 1024 * GIB,
+      .derived = "75 % of the container's limit, or 256MiB where there is none",
+      .help = "Anonymous memory of the whole broker; the settings below are its parts." },
+    { "publish_buffer", MEMORY, CONFIG_SIZE, FIELD(publish_buffer_bytes), 256 * KIB,
+      256 * GIB, .derived = "memory_limit / 4, less where it does not fit",
+      .help = "Bytes of messages received and not yet stored; publishers wait while full." },
+    { "read_buffer", MEMORY, CONFIG_SIZE, FIELD(read_buffer_bytes), 256 * KIB, 256 * GIB,
+      .derived = "memory_limit / 8, less where it does not fit",
+      .help = "Bytes of answers being built or queued for readers." },
+    { "max_batch_bytes", MEMORY, CONFIG_SIZE, FIELD(max_batch_bytes), 64 * KIB, GIB,
+      .derived = "publish_buffer / 4, at least inline_max, at most 16MiB",
+      .help = "Largest batch body, and most bytes in one store transaction." },
+    { "topic_cache", MEMORY, CONFIG_SIZE, FIELD(topic_cache_bytes), 64 * KIB, 64 * GIB,
+      .derived = "memory_limit / 32, less where it does not fit",
+      .help = "Bytes of topic states that the writer keeps at hand." },
+    { "max_connections", MEMORY, CONFIG_COUNT, FIELD(max_connections), 1, 1000000,
+      .derived = "what 2/5 of memory_limit and the descriptor limit carry",
+      .help = "Most client connections at once, waiting readers included." },
+    { "connection_memory", MEMORY, CONFIG_SIZE, FIELD(connection_memory_bytes), 4 * KIB,
+      64 * KIB, .derived = "8KiB, or 4KiB when memory_limit is below 128MiB",
+      .help = "Buffer of one connection; its request line and headers must fit." },
+
+    { "max_message_bytes", MESSAGES, CONFIG_SIZE, FIELD(max_message_bytes), KIB, 64 * GIB,
+      .preset = "64MiB",
+      .help = "Largest message accepted; 413 beyond it." },
+    { "inline_max", MESSAGES, CONFIG_SIZE, FIELD(inline_max_bytes), KIB, 16 * MIB,
+      .preset = "128KiB",
+      .help = "Messages up to this are held whole; larger ones stream in chunks." },
+    { "default_ttl", MESSAGES, CONFIG_DURATION, FIELD(default_ttl_ms), 0, 36500 * DAY,
+      .preset = "7d",
+      .help = "Life of a message where neither it nor its topic says; 0: for ever." },
+    { "auto_create", MESSAGES, CONFIG_BOOL, FIELD(auto_create),
+      .preset = "true",
+      .help = "Publishing to a topic that does not exist creates it; else 404." },
+
+    { "publish_wait_max", WAITING, CONFIG_DURATION, FIELD(publish_wait_max_ms), 0, HOUR,
+      .preset = "30s",
+      .help = "Longest a publisher waits for room in the publish buffer." },
+    { "read_wait_max", WAITING, CONFIG_DURATION, FIELD(read_wait_max_ms), 0, HOUR,
+      .preset = "60s",
+      .help = "Longest a reader may ask to wait for messages." },
+    { "min_body_rate", WAITING, CONFIG_SIZE, FIELD(min_body_rate_bytes_s), 0, GIB,
+      .preset = "1KiB",
+      .help = "Bytes per second a body must arrive with, else 408; 0: any." },
+    { "body_grace", WAITING, CONFIG_DURATION, FIELD(body_grace_ms), 0, HOUR,
+      .preset = "5s",
+      .help = "Time a body has before min_body_rate counts." },
+    { "header_timeout", WAITING, CONFIG_DURATION, FIELD(header_timeout_ms), 100, HOUR,
+      .preset = "10s",
+      .help = "Longest a request's headers may take to arrive." },
+    { "write_timeout", WAITING, CONFIG_DURATION, FIELD(write_timeout_ms), 100, HOUR,
+      .preset = "30s",
+      .help = "A reader that takes nothing for this long is disconnected." },
+    { "idle_timeout", WAITING, CONFIG_DURATION, FIELD(idle_timeout_ms), 100, DAY,
+      .preset = "60s",
+      .help = "A connection without a request for this long is closed." },
+    { "drain_timeout", WAITING, CONFIG_DURATION, FIELD(drain_timeout_ms), 0, HOUR,
+      .preset = "10s",
+      .help = "Longest that SIGTERM waits for requests under way." },
+
+    { "loops", PROCESS, CONFIG_COUNT, FIELD(loops), 0, 256,
+      .derived = "one per core, at most one per 16MiB of memory_limit",
+      .help = "HTTP threads; 0 is auto." },
+    { "log_level", PROCESS, CONFIG_CHOICE, FIELD(log_level),
+      .preset = "info", .choices = { "debug", "info", "warn", "error" },
+      .help = "Least level that is logged." },
+    { "log_format", PROCESS, CONFIG_CHOICE, FIELD(log_format),
+      .preset = "logfmt", .choices = { "logfmt", "json" },
+      .help = "Form of a log line on stderr." },
+};
+
+const struct config_setting *config_find(const char *name)
+{
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++)
+        if (!strcmp(config_table[i].name, name))
+            return &config_table[i];
+    return NULL;
+}
+
+static enum err put_number(void *field, const struct config_setting *s, const char *text)
+{
+    uint64_t v = 0;
+    bool ok = false;
+
+    if (s->type == CONFIG_SIZE)
+        ok = text_parse_size(bytes_str(text), &v);
+    else if (s->type == CONFIG_DURATION)
+        ok = text_parse_duration(bytes_str(text), &v);
+    else
+        ok = text_parse_u64(bytes_str(text), 0, UINT64_MAX, &v);
+    if (!ok || v < s->least || v > s->most)
+        return ERR_BAD_INPUT;
+    memcpy(field, &v, sizeof v);
+    return ERR_OK;
+}
+
+static enum err put_bool(void *field, const char *text)
+{
+    bool v = !strcmp(text, "true");
+
+    if (!v && strcmp(text, "false") != 0)
+        return ERR_BAD_INPUT;
+    memcpy(field, &v, sizeof v);
+    return ERR_OK;
+}
+
+static enum err put_choice(void *field, const struct config_setting *s, const char *text)
+{
+    for (unsigned i = 0; s->choices[i]; i++) {
+        if (!strcmp(s->choices[i], text)) {
+            memcpy(field, &i, sizeof i);
+            return ERR_OK;
+        }
+    }
+    return ERR_BAD_INPUT;
+}
+
+static enum err put_text(void *field, size_t size, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len >= size || text[0] == '"' || text[0] == '\'')
+        return ERR_BAD_INPUT; /* quotes would silently become part of the name */
+    memcpy(field, text, len + 1);
+    return ERR_OK;
+}
+
+static enum err put_address(void *field, const char *text)
+{
+    struct sockaddr_storage address;
+    socklen_t len;
+
+    if (address_parse(text, &address, &len))
+        return ERR_BAD_INPUT;
+    return put_text(field, ADDRESS_TEXT_SIZE, text);
+}
+
+enum err config_put(struct config *c, const struct config_setting *s, const char *text)
+{
+    void *field = (char *)c + s->field;
+
+    if (s->derived && !strcmp(text, "auto")) {
+        memset(field, 0, sizeof(uint64_t));
+        return ERR_OK;
+    }
+    switch (s->type) {
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+    case CONFIG_COUNT:
+        return put_number(field, s, text);
+    case CONFIG_BOOL:
+        return put_bool(field, text);
+    case CONFIG_CHOICE:
+        return put_choice(field, s, text);
+    case CONFIG_PATH:
+        return put_text(field, CONFIG_PATH_SIZE, text);
+    case CONFIG_ADDRESS:
+        return put_address(field, text);
+    }
+    return ERR_BAD_INPUT;
+}
+
+static void format_number(const struct config_setting *s, uint64_t v,
+                          char out[TEXT_NUMBER_ROOM])
+{
+    if (s->type == CONFIG_SIZE)
+        text_format_size(out, v);
+    else if (s->type == CONFIG_DURATION)
+        text_format_duration(out, v);
+    else
+        snprintf(out, TEXT_NUMBER_ROOM, "%llu", (unsigned long long)v);
+}
+
+void config_value(const struct config *c, const struct config_setting *s, char *out,
+                  size_t size)
+{
+    const void *field = (const char *)c + s->field;
+    char text[TEXT_NUMBER_ROOM];
+    uint64_t number;
+    unsigned choice;
+
+    switch (s->type) {
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+    case CONFIG_COUNT:
+        memcpy(&number, field, sizeof number);
+        format_number(s, number, text);
+        snprintf(out, size, "%s", text);
+        return;
+    case CONFIG_BOOL:
+        snprintf(out, size, "%s", *(const bool *)field ? "true" : "false");
+        return;
+    case CONFIG_CHOICE:
+        memcpy(&choice, field, sizeof choice);
+        snprintf(out, size, "%s", s->choices[choice]);
+        return;
+    case CONFIG_PATH:
+    case CONFIG_ADDRESS:
+        snprintf(out, size, "%s", (const char *)field);
+        return;
+    }
+}
+
+void config_origin(const struct config *c, const struct config_setting *s, char *out,
+                   size_t size)
+{
+    const struct config_origin *o = &c->origins[s - config_table];
+
+    switch (o->place) {
+    case CONFIG_FROM_DEFAULT:
+        snprintf(out, size, "default");
+        return;
+    case CONFIG_DERIVED:
+        snprintf(out, size, "derived: %s", s->derived);
+        return;
+    case CONFIG_FROM_FILE:
+        snprintf(out, size, "%s:%u", c->file, o->line);
+        return;
+    case CONFIG_FROM_ENV:
+        config_variable(s, out, size);
+        return;
+    case CONFIG_FROM_FLAG:
+        config_flag(s, out, size);
+        return;
+    }
+}
+
+static void join_choices(const struct config_setting *s, char *out, size_t size)
+{
+    size_t len = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; s->choices[i] && len < size; i++) {
+        const char *before = i == 0 ? "" : s->choices[i + 1] ? ", " : " or ";
+
+        len += (size_t)snprintf(out + len, size - len, "%s%s", before, s->choices[i]);
+    }
+}
+
+void config_range(const struct config_setting *s, char *out, size_t size)
+{
+    char least[TEXT_NUMBER_ROOM], most[TEXT_NUMBER_ROOM];
+
+    switch (s->type) {
+    case CONFIG_SIZE:
+    case CONFIG_DURATION:
+    case CONFIG_COUNT:
+        format_number(s, s->least, least);
+        format_number(s, s->most, most);
+        snprintf(out, size, "%s to %s", least, most);
+        return;
+    case CONFIG_BOOL:
+        snprintf(out, size, "true or false");
+        return;
+    case CONFIG_CHOICE:
+        join_choices(s, out, size);
+        return;
+    case CONFIG_PATH:
+        snprintf(out, size, "a path without quotes, below %d bytes", CONFIG_PATH_SIZE);
+        return;
+    case CONFIG_ADDRESS:
+        snprintf(out, size, "ADDRESS:PORT, such as 127.0.0.1:7070, [::1]:7070 or :7070");
+        return;
+    }
+}
+
+void config_expected(const struct config_setting *s, char *out, size_t size)
+{
+    const char *automatic = s->derived ? "auto or " : "";
+    char range[128];
+
+    config_range(s, range, sizeof range);
+    if (s->type == CONFIG_SIZE)
+        snprintf(out, size, "%sa size from %s: bytes, or such as 512KiB, 16MiB, 2GiB",
+                 automatic, range);
+    else if (s->type == CONFIG_DURATION)
+        snprintf(out, size, "%sa duration from %s: seconds, or such as 500ms, 30s, 5m, 2h, "
+                            "7d", automatic, range);
+    else if (s->type == CONFIG_COUNT)
+        snprintf(out, size, "%sa whole number from %s", automatic, range);
+    else
+        snprintf(out, size, "%s", range);
+}
+
+void config_flag(const struct config_setting *s, char *out, size_t size)
+{
+    snprintf(out, size, "--%s", s->name);
+    for (char *p = out; *p; p++)
+        if (*p == '_')
+            *p = '-';
+}
+
+void config_variable(const struct config_setting *s, char *out, size_t size)
+{
+    snprintf(out, size, "SLUICE_%s", s->name);
+    for (char *p = out; *p; p++)
+        *p = (char)toupper((unsigned char)*p);
+}

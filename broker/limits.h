@@ -1,0 +1,102 @@
+/*
+ * limits - the memory budget: memory_limit split into lines that add up.
+ *
+ * memory_limit is a promise about the anonymous memory of the whole process. Every line
+ * of the budget is a part of it with a limit of its own; whoever uses the memory keeps to
+ * the limit (the ledgers, the connection count, the batch size) and reports here what is
+ * in use, so that an operator sees the promise and the truth side by side.
+ *
+ *   publish_buffer  messages received and not yet stored
+ *   read_buffer     answers being built or queued
+ *   json            admin bodies and their trees
+ *   connections     max_connections x (connection_memory + 2 KiB)
+ *   writer          2 x max_batch_bytes + 4 MiB: one transaction's pages
+ *   indexes         topic_cache + max_connections x 256 bytes of parked readers
+ *   fixed           5 MiB + 512 KiB a loop: stacks, the allocator's slack, the rest
+ *
+ * What an operator gave is kept as it is. What is derived gets its share of memory_limit
+ * where that fits, and less, down to a least that works, where it does not. When even the
+ * least of all else does not fit beside what was given, the start is refused.
+ *
+ * Units:    bytes.
+ * Threads:  limits_plan and limits_gauge before the first thread; the rest from any.
+ */
+#ifndef SLUICE_LIMITS_H
+#define SLUICE_LIMITS_H
+
+#include "config.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define LIMITS_MEMORY_DEFAULT ((uint64_t)256 << 20) /* where there is no container */
+
+enum limits_line {
+    LIMITS_PUBLISH_BUFFER,
+    LIMITS_READ_BUFFER,
+    LIMITS_JSON,
+    LIMITS_CONNECTIONS,
+    LIMITS_WRITER,
+    LIMITS_INDEXES,
+    LIMITS_FIXED,
+    LIMITS_LINES, /* how many */
+};
+
+struct limits_machine { /* what the plan has to fit into */
+    uint64_t container_bytes; /* the container's memory limit; 0: none */
+    uint64_t descriptors;     /* that the process may open */
+    unsigned cores;           /* that it may run on */
+};
+
+/* Reports what a line uses now and used at most. Runs on any thread; must not block. */
+typedef void (*limits_gauge_fn)(void *arg, uint64_t *active_bytes, uint64_t *high_bytes);
+
+struct limits {
+    uint64_t memory_bytes;    /* memory_limit */
+    uint64_t container_bytes; /* 0: no container */
+    int offender;             /* the line that does not fit, LIMITS_LINES for
+                               * memory_limit itself, -1: all is well */
+    struct limits_part {
+        uint64_t limit_bytes;
+        char note[64];        /* how the limit comes about */
+        limits_gauge_fn gauge;
+        void *gauge_arg;
+        _Atomic int64_t active_bytes; /* by limits_count */
+        _Atomic int64_t high_bytes;
+        atomic_bool counted;
+    } parts[LIMITS_LINES];
+};
+
+struct limits_row { /* a line as /v1/limits and /metrics show it */
+    const char *name;
+    const char *note;
+    uint64_t limit_bytes;
+    bool measured; /* false: nobody reports on this line, the figures are 0 */
+    uint64_t active_bytes, high_bytes;
+};
+
+/* Raises the descriptor limit of the process to all it is allowed, then asks. `root` is as
+ * in procmem.h. */
+void limits_machine_read(struct limits_machine *m, const char *root);
+
+/*
+ * Fills the derived settings of *c and the budget. ERR_BAD_INPUT: settings that do not add
+ * up, or not with this machine; `error` (CONFIG_ERROR_SIZE bytes) says which and why, and
+ * limits_print shows the table with the offending line marked.
+ */
+MUST_CHECK enum err limits_plan(struct limits *l, struct config *c,
+                                const struct limits_machine *m, char *error);
+
+/* The table, for people. */
+void limits_print(const struct limits *l, FILE *to);
+/* The same as one log line per budget line, level info. */
+void limits_log(const struct limits *l);
+
+void limits_read(const struct limits *l, enum limits_line line, struct limits_row *out);
+
+/* Reports for a line: by a function that is asked, or by counting as memory comes and
+ * goes (a positive or negative number). Going below zero is a bug and aborts. */
+void limits_gauge(struct limits *l, enum limits_line line, limits_gauge_fn fn, void *arg);
+void limits_count(struct limits *l, enum limits_line line, int64_t bytes);
+
+#endif

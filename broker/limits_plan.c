@@ -1,0 +1,429 @@
+/*
+ * How the plan is made:
+ *
+ *  1. `fixed` and the writer's own part are taken off memory_limit.
+ *  2. Each other line is a share with a want and a least. One that was given wants just
+ *     that, and nothing less.
+ *  3. Wants that fit are granted, and what is over stays unassigned. Otherwise each share
+ *     gets its least and the same fraction of the way to its want.
+ *  4. The shares become settings, rounded down: the lines never pass memory_limit.
+ *
+ * Parked readers are what people run many of, so the least for connections is not "one":
+ * it is LEAST_PARKED of them, as long as MESSAGES_KEEP is left for all else.
+ */
+#include "limits.h"
+
+#include "base/text.h"
+#include "config_table.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define PAGE (4 * KIB)
+
+/*
+ * A connection that libmicrohttpd 0.9.75 keeps open costs 0.6 KiB and its pool, which it
+ * clears from end to end for every request after the first; the rest is our request.
+ */
+#define CONNECTION_BYTES  (2 * KIB)
+#define WAITER_BYTES      ((uint64_t)256)
+#define WRITER_BYTES      (4 * MIB)
+#define FIXED_BYTES       (5 * MIB)
+#define LOOP_BYTES        (512 * KIB)
+#define BATCH_MOST        (16 * MIB)
+#define JSON_LEAST        (512 * KIB)
+#define JSON_MOST         (8 * MIB)
+#define MESSAGES_KEEP     (5 * MIB + 512 * KIB)
+#define LEAST_PARKED      ((uint64_t)5300)
+#define LEAST_CONNECTIONS ((uint64_t)16)
+#define CONNECTIONS_MOST  ((uint64_t)1000000)
+#define BIG_POOLS_FROM    (128 * MIB)
+#define MEMORY_PER_LOOP   (16 * MIB)
+#define OUR_DESCRIPTORS   ((uint64_t)64) /* the store, the log, epoll sets, scrapes */
+#define LOOP_DESCRIPTORS  ((uint64_t)8)
+
+enum { PUBLISH, READ, JSON, CONNECTIONS, BATCH, TOPICS, SHARES };
+
+struct share {
+    uint64_t want, least, got; /* bytes of memory_limit */
+    bool given;
+};
+
+struct plan { /* one call of limits_plan */
+    struct config *c;
+    const struct limits_machine *m;
+    struct limits *l;
+    char *error;
+    uint64_t connection_cost; /* bytes, for everything that grows with a connection */
+    uint64_t connections_most; /* that the descriptor limit carries */
+    uint64_t fixed;
+    struct share shares[SHARES];
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The first reason stands: what comes after may only follow from it. */
+__attribute__((format(printf, 3, 4))) static void refuse(struct plan *p, int offender,
+                                                         const char *form, ...)
+{
+    va_list args;
+
+    if (p->error[0])
+        return;
+    va_start(args, form);
+    vsnprintf(p->error, CONFIG_ERROR_SIZE, form, args);
+    va_end(args);
+    p->l->offender = offender;
+}
+
+/* ---- what is decided before the shares ---- */
+
+static void plan_memory(struct plan *p)
+{
+    uint64_t container = p->m->container_bytes;
+    const struct config_setting *s = config_find("memory_limit");
+    char limit[TEXT_NUMBER_ROOM], room[TEXT_NUMBER_ROOM], origin[CONFIG_PATH_SIZE];
+
+    if (!config_given(p->c, &p->c->memory_limit_bytes))
+        config_derive(p->c, &p->c->memory_limit_bytes,
+                      container ? container / 4 * 3 / PAGE * PAGE : LIMITS_MEMORY_DEFAULT);
+    p->l->memory_bytes = p->c->memory_limit_bytes;
+    text_format_size(limit, p->c->memory_limit_bytes);
+    text_format_size(room, container);
+    config_origin(p->c, s, origin, sizeof origin);
+    if (container && p->c->memory_limit_bytes > container)
+        refuse(p, LIMITS_LINES,
+               "memory_limit = %s (%s) is more than the container has: %s", limit, origin,
+               room);
+    if (p->c->memory_limit_bytes < s->least)
+        refuse(p, LIMITS_LINES,
+               "the container's limit of %s is too small: 75 %% of it is %s for "
+               "memory_limit, which starts at 16MiB", room, limit);
+}
+
+static uint64_t auto_loops(const struct plan *p)
+{
+    uint64_t carried = max_u64(1, p->c->memory_limit_bytes / MEMORY_PER_LOOP);
+
+    return max_u64(1, min_u64(min_u64(p->m->cores, carried), 256));
+}
+
+static uint64_t fixed_bytes(uint64_t loops)
+{
+    return FIXED_BYTES + loops * LOOP_BYTES;
+}
+
+static void plan_process(struct plan *p)
+{
+    struct config *c = p->c;
+
+    if (!config_given(c, &c->loops))
+        config_derive(c, &c->loops, auto_loops(p));
+    else if (c->loops == 0)
+        c->loops = auto_loops(p);
+    if (!config_given(c, &c->connection_memory_bytes))
+        config_derive(c, &c->connection_memory_bytes,
+                      c->memory_limit_bytes < BIG_POOLS_FROM ? 4 * KIB : 8 * KIB);
+    p->connection_cost = c->connection_memory_bytes + CONNECTION_BYTES + WAITER_BYTES;
+    p->fixed = fixed_bytes(c->loops) + WRITER_BYTES;
+}
+
+static void plan_descriptors(struct plan *p)
+{
+    struct config *c = p->c;
+    uint64_t ours = OUR_DESCRIPTORS + c->loops * LOOP_DESCRIPTORS;
+    bool given = config_given(c, &c->max_connections);
+    uint64_t least = given ? c->max_connections : LEAST_CONNECTIONS;
+
+    if (p->m->descriptors < ours + least)
+        refuse(p, LIMITS_CONNECTIONS,
+               "max_connections = %llu%s and %llu descriptors of our own do not fit the "
+               "descriptor limit of %llu (ulimit -n, LimitNOFILE)",
+               (unsigned long long)least, given ? "" : " (the least)",
+               (unsigned long long)ours, (unsigned long long)p->m->descriptors);
+    else
+        p->connections_most = min_u64(p->m->descriptors - ours, CONNECTIONS_MOST);
+}
+
+/* ---- the shares ---- */
+
+static void share_set(struct plan *p, int which, const uint64_t *given, uint64_t unit,
+                      uint64_t least, uint64_t want)
+{
+    struct share *s = &p->shares[which];
+
+    s->given = given && config_given(p->c, given);
+    s->want = s->given ? *given * unit : max_u64(want, least);
+    s->least = s->given ? s->want : least;
+}
+
+static uint64_t batch_want(const struct config *c, uint64_t publish)
+{
+    return min_u64(max_u64(min_u64(publish / 4, BATCH_MOST), c->inline_max_bytes), publish);
+}
+
+/* What all else takes before connections may have more than their least: what was given,
+ * and MESSAGES_KEEP for what was not, or all that it wants when that is less. */
+static uint64_t kept_from_connections(const struct plan *p)
+{
+    uint64_t given = 0, least = 0, want = 0;
+
+    for (int i = 0; i < SHARES; i++) {
+        if (i == CONNECTIONS)
+            continue;
+        if (p->shares[i].given) {
+            given += p->shares[i].want;
+        } else {
+            least += p->shares[i].least;
+            want += p->shares[i].want;
+        }
+    }
+    return given + max_u64(least, min_u64(want, MESSAGES_KEEP));
+}
+
+static void share_connections(struct plan *p)
+{
+    const struct config *c = p->c;
+    uint64_t cost = p->connection_cost, memory = c->memory_limit_bytes;
+    uint64_t most = p->connections_most * cost;
+    uint64_t taken = p->fixed + kept_from_connections(p);
+    uint64_t parked = LEAST_PARKED * cost, least = LEAST_CONNECTIONS * cost;
+
+    if (memory > taken + least)
+        least = min_u64(parked, memory - taken);
+    least = min_u64(least, most);
+    share_set(p, CONNECTIONS, &c->max_connections, cost, least,
+              min_u64(most, memory / 5 * 2));
+}
+
+static void share_all(struct plan *p)
+{
+    const struct config *c = p->c;
+    uint64_t memory = c->memory_limit_bytes, one = c->inline_max_bytes;
+    uint64_t publish_least = max_u64(256 * KIB, one);
+    uint64_t batch_least = max_u64(64 * KIB, one);
+
+    if (config_given(c, &c->max_batch_bytes))
+        publish_least = max_u64(publish_least, c->max_batch_bytes);
+    share_set(p, PUBLISH, &c->publish_buffer_bytes, 1, publish_least, memory / 4);
+    /* Twice: a message in JSON is longer than its bytes. */
+    share_set(p, READ, &c->read_buffer_bytes, 1, max_u64(256 * KIB, 2 * one), memory / 8);
+    share_set(p, JSON, NULL, 1, JSON_LEAST, min_u64(memory / 64, JSON_MOST));
+    share_set(p, BATCH, &c->max_batch_bytes, 2, 2 * batch_least,
+              2 * batch_want(c, p->shares[PUBLISH].want));
+    share_set(p, TOPICS, &c->topic_cache_bytes, 1, 64 * KIB, memory / 32);
+    share_connections(p);
+}
+
+/* ---- who is to blame when they do not fit ---- */
+
+struct suspect {
+    const char *setting;
+    int line;
+    uint64_t excess; /* bytes above what it would take by itself */
+};
+
+static void suspect(struct suspect *worst, const char *setting, int line, uint64_t is,
+                    uint64_t would_be)
+{
+    if (is > would_be && is - would_be > worst->excess)
+        *worst = (struct suspect){ setting, line, is - would_be };
+}
+
+static struct suspect find_offender(const struct plan *p)
+{
+    const struct config *c = p->c;
+    const struct share *s = p->shares;
+    uint64_t memory = c->memory_limit_bytes;
+    struct suspect worst = { "memory_limit", LIMITS_LINES, 0 };
+
+    if (s[PUBLISH].given)
+        suspect(&worst, "publish_buffer", LIMITS_PUBLISH_BUFFER, s[PUBLISH].want,
+                memory / 4);
+    if (s[READ].given)
+        suspect(&worst, "read_buffer", LIMITS_READ_BUFFER, s[READ].want, memory / 8);
+    if (s[CONNECTIONS].given)
+        suspect(&worst, "max_connections", LIMITS_CONNECTIONS, s[CONNECTIONS].want,
+                memory / 5 * 2);
+    if (s[BATCH].given)
+        suspect(&worst, "max_batch_bytes", LIMITS_WRITER, s[BATCH].want, memory / 8);
+    if (s[TOPICS].given)
+        suspect(&worst, "topic_cache", LIMITS_INDEXES, s[TOPICS].want, memory / 32);
+    if (config_given(c, &c->loops))
+        suspect(&worst, "loops", LIMITS_FIXED, c->loops * LOOP_BYTES,
+                auto_loops(p) * LOOP_BYTES);
+    if (config_given(c, &c->inline_max_bytes)) /* once in a buffer, two in each of two */
+        suspect(&worst, "inline_max", LIMITS_PUBLISH_BUFFER, 5 * c->inline_max_bytes,
+                memory / 4);
+    return worst;
+}
+
+static void refuse_sum(struct plan *p, uint64_t least)
+{
+    struct suspect worst = find_offender(p);
+    const struct config_setting *s = config_find(worst.setting);
+    char value[CONFIG_VALUE_SIZE], origin[CONFIG_PATH_SIZE];
+    char need[TEXT_NUMBER_ROOM], limit[TEXT_NUMBER_ROOM];
+
+    config_value(p->c, s, value, sizeof value);
+    config_origin(p->c, s, origin, sizeof origin);
+    text_format_size(need, (least / MIB + 1) * MIB);
+    text_format_size(limit, p->c->memory_limit_bytes);
+    refuse(p, worst.line,
+           "%s = %.64s (%s) does not fit: with it and the least of all else the budget "
+           "needs %s, and memory_limit is %s",
+           worst.setting, value, origin, need, limit);
+}
+
+/* ---- sharing out ---- */
+
+static void share_out(struct plan *p)
+{
+    uint64_t memory = p->c->memory_limit_bytes, want = p->fixed, least = p->fixed;
+    double part = 1.0;
+    bool fits;
+
+    for (int i = 0; i < SHARES; i++) {
+        want += p->shares[i].want;
+        least += p->shares[i].least;
+    }
+    fits = least <= memory;
+    if (!fits)
+        part = 0.0;
+    else if (want > memory)
+        part = (double)(memory - least) / (double)(want - least);
+    for (int i = 0; i < SHARES; i++) {
+        struct share *s = &p->shares[i];
+
+        s->got = s->least + (uint64_t)((double)(s->want - s->least) * part);
+    }
+    if (!fits)
+        refuse_sum(p, least);
+}
+
+/* Round figures are easier to read; a least stays within reach. */
+static uint64_t rounded(uint64_t bytes, uint64_t least)
+{
+    uint64_t unit = bytes >= MIB ? 64 * KIB : PAGE;
+
+    return max_u64(bytes / unit * unit, min_u64(least, bytes));
+}
+
+static void settle_one(struct plan *p, uint64_t *field, uint64_t value)
+{
+    if (!config_given(p->c, field))
+        config_derive(p->c, field, value);
+}
+
+static void settle(struct plan *p)
+{
+    struct config *c = p->c;
+    const struct share *s = p->shares;
+    uint64_t publish = s[PUBLISH].given ? c->publish_buffer_bytes
+                                        : rounded(s[PUBLISH].got, s[PUBLISH].least);
+    uint64_t batch = min_u64(s[BATCH].got / 2, batch_want(c, publish));
+
+    settle_one(p, &c->publish_buffer_bytes, publish);
+    settle_one(p, &c->read_buffer_bytes, rounded(s[READ].got, s[READ].least));
+    settle_one(p, &c->max_batch_bytes, rounded(batch, s[BATCH].least / 2));
+    settle_one(p, &c->topic_cache_bytes, rounded(s[TOPICS].got, s[TOPICS].least));
+    settle_one(p, &c->max_connections, s[CONNECTIONS].got / p->connection_cost);
+}
+
+__attribute__((format(printf, 4, 5))) static void line_set(struct limits *l,
+                                                           enum limits_line line,
+                                                           uint64_t bytes,
+                                                           const char *form, ...)
+{
+    struct limits_part *part = &l->parts[line];
+    va_list args;
+
+    part->limit_bytes = bytes;
+    va_start(args, form);
+    vsnprintf(part->note, sizeof part->note, form, args);
+    va_end(args);
+}
+
+static void write_lines(struct plan *p)
+{
+    const struct config *c = p->c;
+    struct limits *l = p->l;
+    unsigned long long n = c->max_connections;
+    uint64_t each = c->connection_memory_bytes + CONNECTION_BYTES;
+    char pool[TEXT_NUMBER_ROOM], batch[TEXT_NUMBER_ROOM], topics[TEXT_NUMBER_ROOM];
+
+    text_format_size(pool, c->connection_memory_bytes);
+    text_format_size(batch, c->max_batch_bytes);
+    text_format_size(topics, c->topic_cache_bytes);
+    line_set(l, LIMITS_PUBLISH_BUFFER, c->publish_buffer_bytes, "received, not yet stored");
+    line_set(l, LIMITS_READ_BUFFER, c->read_buffer_bytes, "answers built or queued");
+    line_set(l, LIMITS_JSON, rounded(p->shares[JSON].got, JSON_LEAST),
+             "admin bodies and their trees");
+    line_set(l, LIMITS_CONNECTIONS, n * each, "%llu x (%s + 2KiB)", n, pool);
+    line_set(l, LIMITS_WRITER, 2 * c->max_batch_bytes + WRITER_BYTES, "2 x %s + 4MiB",
+             batch);
+    line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * WAITER_BYTES,
+             "%s + %llu x 256B", topics, n);
+    line_set(l, LIMITS_FIXED, fixed_bytes(c->loops), "5MiB + %llu loops x 512KiB",
+             (unsigned long long)c->loops);
+}
+
+/* ---- settings that must fit inside one another ---- */
+
+static void check_inside(struct plan *p, const char *inner, const char *outer,
+                             int line)
+{
+    const struct config_setting *in = config_find(inner), *out = config_find(outer);
+    char *c = (char *)p->c;
+    uint64_t is, room;
+    char a[CONFIG_VALUE_SIZE], b[CONFIG_VALUE_SIZE], from[CONFIG_PATH_SIZE];
+
+    memcpy(&is, c + in->field, sizeof is);
+    memcpy(&room, c + out->field, sizeof room);
+    if (is <= room)
+        return;
+    config_value(p->c, in, a, sizeof a);
+    config_value(p->c, out, b, sizeof b);
+    config_origin(p->c, config_given(p->c, c + out->field) ? out : in, from, sizeof from);
+    refuse(p, line, "%s = %.64s does not fit into %s = %.64s (%s)", inner, a, outer, b,
+           from);
+}
+
+static void check_nesting(struct plan *p)
+{
+    check_inside(p, "inline_max", "publish_buffer", LIMITS_PUBLISH_BUFFER);
+    check_inside(p, "max_batch_bytes", "publish_buffer", LIMITS_WRITER);
+    check_inside(p, "inline_max", "max_batch_bytes", LIMITS_WRITER);
+    check_inside(p, "inline_max", "read_buffer", LIMITS_READ_BUFFER);
+}
+
+/* The table is made in any case: people want to see what does not fit, and beside what. */
+enum err limits_plan(struct limits *l, struct config *c, const struct limits_machine *m,
+                     char *error)
+{
+    struct plan p = { .c = c, .m = m, .l = l, .error = error };
+
+    memset(l, 0, sizeof *l);
+    l->offender = -1;
+    l->container_bytes = m->container_bytes;
+    error[0] = '\0';
+    plan_memory(&p);
+    plan_process(&p);
+    plan_descriptors(&p);
+    share_all(&p);
+    share_out(&p);
+    settle(&p);
+    write_lines(&p);
+    check_nesting(&p);
+    return error[0] ? ERR_BAD_INPUT : ERR_OK;
+}
