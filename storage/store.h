@@ -81,7 +81,7 @@ struct store_stats {
 };
 
 struct store_step {
-    uint64_t messages; /* taken out in this step */
+    uint64_t messages; /* taken out in this step; may be 0 although there is more */
     uint64_t bytes;    /* of their bodies */
     bool more;         /* the same call has more to do */
 };
@@ -110,7 +110,9 @@ struct store_ops {
 
     /* ---- write side: the writer thread only, between begin and commit/abort ---- */
     enum err (*begin)(struct store *s);
-    /* ERR_FULL, ERR_IO: nothing of the transaction is stored; it is over either way. */
+    /* ERR_FULL, ERR_IO: nothing of the transaction is stored; it is over either way. A
+     * call below that failed for want of space, memory or a sound disk (not ERR_NOT_FOUND,
+     * ERR_EXISTS, ERR_BAD_INPUT, nor room's ERR_FULL) makes commit fail the same way. */
     enum err (*commit)(struct store *s);
     void (*abort)(struct store *s);
 
@@ -133,16 +135,18 @@ struct store_ops {
 
     /* Gives it the topic's next offset. r->time_ms is raised to the topic's last time. */
     enum err (*append)(struct store *s, struct store_topic *t, struct record *r,
-                       uint64_t *offset);
+                       uint64_t *offset); /* ERR_NOT_FOUND: r->blob_id is no upload */
 
     /* Takes out up to `max` records of one topic whose offset is below `before`, oldest
-     * first; counted as removed. A record in chunks counts as 1 + its size / 128 KiB. */
+     * first; counted as removed. A record in chunks costs as little as any other: its
+     * chunks go to the trash, and their space comes back through trash_step. */
     enum err (*remove_step)(struct store *s, struct store_topic *t, uint64_t before,
                             unsigned max, struct store_step *out);
     /* Takes out up to `max` records of any topic that are due at `now_ms`; O(taken out). */
     enum err (*expire_step)(struct store *s, int64_t now_ms, unsigned max,
                             struct store_step *out);
-    /* Frees up to `max` records or chunks of deleted topics and dropped blobs. */
+    /* Frees up to `max` records or chunks of deleted topics and dropped blobs. They were
+     * counted when they went to the trash; out->messages is how many were freed. */
     enum err (*trash_step)(struct store *s, unsigned max, struct store_step *out);
 
     /* A blob gets chunks 0, 1, 2, ... (each STORE_CHUNK_BYTES but the last). It becomes
@@ -184,8 +188,12 @@ struct store_ops {
                             store_topic_fn fn, void *arg);
     /* Needs an open snapshot. */
     enum err (*read_stats)(struct store_reader *r, struct store_stats *out);
+    /* Reads the whole store under the open snapshot and proves its invariants, the
+     * conservation law first. Slow. ERR_CORRUPT: broken, and the log says what. */
+    enum err (*check)(struct store_reader *r);
 
-    /* How long the oldest open snapshot has been open; 0: none is. Any thread. */
+    /* How long the oldest open snapshot has been open, at least 1; 0: none is. Any
+     * thread. */
     int64_t (*oldest_reader_ms)(struct store *s, int64_t now_ms);
     /* Same figures as read_stats, as of the current write transaction (writer only). */
     enum err (*stats)(struct store *s, struct store_stats *out);

@@ -1,0 +1,218 @@
+/*
+ * Reads a whole store under one snapshot and proves what the other files promise:
+ *
+ *   1. accepted == live + expired + removed, for each topic and for the store.
+ *   2. live and live_bytes are what the log holds; the store's are the sum of its
+ * topics'.
+ *   3. Offsets lie below next_offset, times do not fall.
+ *   4. Every record with an expiry is found through the index of due messages.
+ *   5. Every blob that a record names is there, as long as the record says, and neither
+ *      an upload nor trash.
+ *   6. Every record belongs to a topic, or to a topic in the trash.
+ */
+#include "lmdb_internal.h"
+#include "base/log.h"
+
+struct check {
+    struct store_reader *r;
+    MDB_cursor *due;
+    struct totals sum;
+    uint64_t records; /* of topics that live */
+};
+
+static enum err broken(const struct check *c, const char *what, uint64_t topic_id,
+                       uint64_t number)
+{
+    LOG_ERROR("storage", "check_failed", LOG_S("data_dir", c->r->store->path),
+              LOG_S("what", what), LOG_I("topic_id", topic_id),
+              LOG_I("number", number));
+    return ERR_CORRUPT;
+}
+
+static bool add_up(const struct store_counters *n, uint64_t live)
+{
+    return n->accepted == live + n->expired + n->removed;
+}
+
+static bool has_row(const struct check *c, enum table t, const uint8_t *key, size_t len)
+{
+    MDB_val k = val_of(key, len), v;
+
+    return mdb_get(c->r->txn, c->r->store->dbi[t], &k, &v) == 0;
+}
+
+static bool in_trash(const struct check *c, enum trash_kind kind, uint64_t id)
+{
+    uint8_t key[9] = {(uint8_t)kind};
+
+    put_be64(key + 1, id);
+    return has_row(c, TABLE_TRASH, key, sizeof key);
+}
+
+/* The row at or before this offset in its bucket must reach as far as the offset. */
+static bool is_indexed(const struct check *c, uint64_t topic_id,
+                       const struct store_entry *at)
+{
+    uint8_t key[DUE_KEY_LEN];
+    MDB_val k = val_of(key, sizeof key), v;
+    int rc;
+
+    put_be64(key, (uint64_t)lmdb_expiry_bucket(at->record.expires_ms));
+    put_be64(key + 8, topic_id);
+    put_be64(key + 16, at->offset);
+    rc = mdb_cursor_get(c->due, &k, &v, MDB_SET_RANGE);
+    if (rc || memcmp(k.mv_data, key, DUE_KEY_LEN) != 0)
+        rc = mdb_cursor_get(c->due, &k, &v, rc ? MDB_LAST : MDB_PREV);
+    return !rc && memcmp(k.mv_data, key, 16) == 0 &&
+           at->offset - get_be64((const uint8_t *)k.mv_data + 16) < get_be32(v.mv_data);
+}
+
+static enum err check_blob(const struct check *c, uint64_t topic_id,
+                           const struct record *record)
+{
+    uint8_t key[12];
+    MDB_val k = val_of(key, sizeof key), v;
+    uint64_t bytes = 0, whole = record->blob_size / STORE_CHUNK_BYTES;
+    int rc;
+
+    put_be64(key, record->blob_id);
+    if (has_row(c, TABLE_UPLOADS, key, ID_LEN) ||
+        in_trash(c, TRASH_BLOB, record->blob_id))
+        return broken(c, "a blob in use is an upload or trash", topic_id,
+                      record->blob_id);
+    put_be32(key + 8, 0);
+    rc = mdb_cursor_get(c->r->blobs, &k, &v, MDB_SET_RANGE);
+    for (uint64_t i = 0; !rc && get_be64(k.mv_data) == record->blob_id; i++) {
+        if (get_be32((const uint8_t *)k.mv_data + 8) != i ||
+            (i < whole && v.mv_size != STORE_CHUNK_BYTES))
+            return broken(c, "a blob has a hole", topic_id, record->blob_id);
+        bytes += v.mv_size;
+        rc = mdb_cursor_get(c->r->blobs, &k, &v, MDB_NEXT);
+    }
+    if (bytes != record->blob_size)
+        return broken(c, "a blob has another size", topic_id, record->blob_id);
+    return ERR_OK;
+}
+
+static enum err check_record(const struct check *c, const struct topic_state *t,
+                             const struct store_entry *at, int64_t *last_ms)
+{
+    if (at->offset >= t->next_offset)
+        return broken(c, "an offset at or above next_offset", t->id, at->offset);
+    if (at->record.time_ms < *last_ms || at->record.time_ms > t->last_time_ms)
+        return broken(c, "a time out of order", t->id, at->offset);
+    *last_ms = at->record.time_ms;
+    if (at->record.expires_ms && !is_indexed(c, t->id, at))
+        return broken(c, "a message that will never expire", t->id, at->offset);
+    return at->record.blob_id ? check_blob(c, t->id, &at->record) : ERR_OK;
+}
+
+static enum err check_log(struct check *c, const struct topic_state *t)
+{
+    uint64_t live = 0, bytes = 0;
+    int64_t last_ms = INT64_MIN;
+    struct store_entry at;
+    enum err e = lmdb_read_seek(c->r, t->id, 0, &at);
+
+    for (; !e; e = lmdb_read_next(c->r, &at)) {
+        live++;
+        bytes += record_size(&at.record);
+        e = check_record(c, t, &at, &last_ms);
+        if (e)
+            return e;
+    }
+    if (e != ERR_NOT_FOUND)
+        return e;
+    if (live != t->live || bytes != t->live_bytes)
+        return broken(c, "live does not match the log", t->id, live);
+    if (!add_up(&t->counters, t->live))
+        return broken(c, "the counters of a topic do not add up", t->id, t->live);
+    c->records += live;
+    return ERR_OK;
+}
+
+struct walk {
+    struct check *check;
+    enum err e;
+};
+
+static bool check_topic(void *arg, const struct topic_state *t)
+{
+    struct walk *w = arg;
+    struct totals *sum = &w->check->sum;
+
+    sum->topics++;
+    sum->live += t->live;
+    sum->live_bytes += t->live_bytes;
+    if (t->id >= sum->next_topic_id)
+        sum->next_topic_id = t->id + 1;
+    w->e = check_log(w->check, t);
+    return !w->e;
+}
+
+static enum err check_totals(const struct check *c)
+{
+    struct totals t;
+    enum err e = lmdb_read_totals(c->r->store, c->r->txn, &t);
+
+    if (e)
+        return e;
+    if (!add_up(&t.counters, t.live))
+        return broken(c, "the counters of the store do not add up", 0, t.live);
+    if (t.live != c->sum.live || t.live_bytes != c->sum.live_bytes)
+        return broken(c, "the store's live is not the sum of its topics", 0,
+                      c->sum.live);
+    if (t.topics != c->sum.topics || t.next_topic_id < c->sum.next_topic_id)
+        return broken(c, "the number of topics is wrong", 0, c->sum.topics);
+    return ERR_OK;
+}
+
+/* All that is in the log beyond what the topics hold must be on its way out. */
+static enum err check_strangers(const struct check *c)
+{
+    struct store *s = c->r->store;
+    uint64_t in_topics = c->records;
+    uint8_t key[LOG_KEY_LEN] = {0};
+    MDB_val k, v;
+    MDB_stat st;
+    int rc = mdb_stat(c->r->txn, s->dbi[TABLE_LOG], &st);
+
+    if (rc)
+        return lmdb_error(s, "check", rc);
+    if (st.ms_entries == in_topics)
+        return ERR_OK;
+    rc = mdb_cursor_get(c->r->log, &k, &v, MDB_FIRST);
+    while (!rc) {
+        uint64_t topic_id = get_be64(k.mv_data);
+
+        put_be64(key, topic_id);
+        if (!has_row(c, TABLE_TOPICS, key, ID_LEN) &&
+            !in_trash(c, TRASH_TOPIC, topic_id))
+            return broken(c, "a message without a topic", topic_id, 0);
+        log_key(key, topic_id + 1, 0);
+        k = val_of(key, sizeof key);
+        rc = mdb_cursor_get(c->r->log, &k, &v, MDB_SET_RANGE);
+    }
+    return rc == MDB_NOTFOUND ? ERR_OK : lmdb_error(s, "check", rc);
+}
+
+enum err lmdb_check_store(struct store_reader *r)
+{
+    struct check c = {.r = r};
+    struct walk w = {&c, ERR_OK};
+    int rc = mdb_cursor_open(r->txn, r->store->dbi[TABLE_DUE], &c.due);
+    enum err e;
+
+    if (rc)
+        return lmdb_error(r->store, "check", rc);
+    e = lmdb_read_topics(r, bytes_of("", 0), bytes_of("", 0), check_topic, &w);
+    mdb_cursor_close(c.due);
+    if (!e)
+        e = w.e;
+    if (!e)
+        e = check_totals(&c);
+    if (!e)
+        e = check_strangers(&c);
+    r->have = r->placed = false;
+    return e;
+}

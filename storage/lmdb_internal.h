@@ -1,0 +1,274 @@
+/*
+ * lmdb_internal - what the files of the LMDB engine share. Nobody else includes it.
+ *
+ *   lmdb_env      open and close, tables, format version, the lock on the directory
+ *   lmdb_txn      begin, commit, abort; errors; how full the map is
+ *   lmdb_cache    the writer's bounded cache of topic states
+ *   lmdb_topics   names, settings, lives of a topic
+ *   lmdb_log      append and take out
+ *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
+ *   lmdb_expiry   what is due, in runs
+ *   lmdb_blobs    chunks, uploads, trash
+ *   lmdb_read     snapshots
+ *   lmdb_check    proves the invariants of a whole store
+ *
+ * Write side functions want an open transaction and run on the writer; a failing LMDB
+ * call spoils the transaction (txn_fail), whose commit then fails with the same error.
+ */
+#ifndef SLUICE_LMDB_INTERNAL_H
+#define SLUICE_LMDB_INTERNAL_H
+
+#include "store.h"
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum table {
+    TABLE_META,
+    TABLE_NAMES,
+    TABLE_ENDED,
+    TABLE_TOPICS,
+    TABLE_LOG,
+    TABLE_DUE,
+    TABLE_BLOBS,
+    TABLE_UPLOADS,
+    TABLE_TRASH,
+    TABLES
+};
+
+enum trash_kind { TRASH_BLOB = 1, TRASH_TOPIC = 2 };
+
+#define ID_LEN      8u
+#define LOG_KEY_LEN 16u
+#define DUE_KEY_LEN 24u
+
+/* The record of the whole store: row 0 of the table of topics. */
+struct totals {
+    uint64_t next_topic_id;
+    uint64_t next_blob_id;
+    uint64_t topics;
+    struct store_counters counters;
+    uint64_t live, live_bytes;
+};
+
+/* Consecutive offsets of one topic that become due together. count 0: none. */
+struct due_run {
+    int64_t due_ms;
+    uint64_t first;
+    uint32_t count;
+    bool dirty; /* not written as it is now */
+};
+
+/* A cached topic. In the lists of its cache unless it is gone. */
+struct store_topic {
+    struct topic_state state;
+    struct due_run run; /* the newest one, so that it can grow */
+    uint64_t parked_in; /* transaction in which park_before_append ran */
+    struct store_topic *by_name, *by_id; /* next in the hash chain */
+    struct store_topic *newer, *older;   /* order of use */
+    struct store_topic *next_touched;
+    bool touched; /* changed in the current transaction */
+    bool gone;    /* deleted in the current transaction */
+};
+
+struct topic_cache {
+    struct store_topic **by_name, **by_id;
+    size_t mask; /* of both tables */
+    uint64_t seed;
+    struct store_topic *newest, *oldest;
+    struct store_topic *touched;
+    size_t entries, max_entries;
+};
+
+/* Records taken out of the log until the end of the transaction, see lmdb_park.c. */
+#define PARK_BYTES 16384u
+struct park {
+    size_t used;
+    uint8_t *bytes; /* PARK_BYTES */
+};
+
+struct store {
+    /* Set at open. */
+    MDB_env *env;
+    MDB_dbi dbi[TABLES];
+    int lock_fd;
+    char *path;
+    uint64_t map_size; /* what messages may use */
+    unsigned page_size;
+    unsigned max_readers;
+
+    /* Writer only. */
+    MDB_txn *txn;
+    uint64_t txn_number;
+    MDB_cursor *cursor[TABLES]; /* of txn; made when first wanted */
+    enum err error;             /* what spoilt txn */
+    struct totals totals, committed;
+    uint64_t room_left; /* bytes that room() may still grant without looking */
+    uint64_t top_topic; /* no key of the log belongs to a higher topic; 0: not known */
+    struct topic_cache cache;
+    struct park park;
+
+    /* Any thread. */
+    _Atomic size_t cache_bytes;
+    _Atomic int64_t *opened_ms; /* by reader slot; 0: no snapshot is open */
+    pthread_mutex_t slots_lock;
+    bool *slot_taken; /* guarded by slots_lock */
+};
+
+struct store_reader {
+    struct store *store;
+    unsigned slot;
+    MDB_txn *txn;
+    MDB_cursor *log, *blobs;
+    bool have;   /* topic_id and offset name the record last read */
+    bool placed; /* and log stands on it */
+    uint64_t topic_id, offset;
+};
+
+static inline MDB_val val_of(const void *data, size_t len)
+{
+    return (MDB_val){len, (void *)data};
+}
+
+static inline struct bytes bytes_of_val(MDB_val v)
+{
+    return bytes_of(v.mv_data, v.mv_size);
+}
+
+static inline void log_key(uint8_t key[LOG_KEY_LEN], uint64_t topic_id, uint64_t offset)
+{
+    put_be64(key, topic_id);
+    put_be64(key + 8, offset);
+}
+
+/* ---- lmdb_env ---- */
+enum err lmdb_env_open(const struct store_options *o, struct store **out);
+void lmdb_env_close(struct store *s);
+
+/* ---- lmdb_txn ---- */
+/* What an LMDB or errno code means to the caller. ERR_IO, ERR_CORRUPT: logged. */
+enum err lmdb_error(const struct store *s, const char *doing, int rc);
+/* The same, and the current write transaction can only be aborted. */
+enum err lmdb_txn_fail(struct store *s, const char *doing, int rc);
+/* For an error that is not LMDB's. */
+enum err lmdb_txn_spoil(struct store *s, enum err e);
+enum err lmdb_txn_begin(struct store *s);
+enum err lmdb_txn_commit(struct store *s);
+void lmdb_txn_abort(struct store *s);
+enum err lmdb_txn_cursor(struct store *s, enum table t, MDB_cursor **out);
+enum err lmdb_txn_put(struct store *s, enum table t, struct bytes key,
+                      struct bytes value);
+/* Deletes a key that may be missing. */
+enum err lmdb_txn_delete(struct store *s, enum table t, struct bytes key);
+enum err lmdb_txn_room(struct store *s, uint64_t bytes);
+enum err lmdb_txn_stats(struct store *s, struct store_stats *out);
+enum err lmdb_txn_sync(struct store *s);
+/* Fills in all of *out; totals is of the same snapshot as txn. */
+enum err lmdb_stats_fill(struct store *s, MDB_txn *txn, const struct totals *totals,
+                         struct store_stats *out);
+
+#define TOTALS_LEN 65u
+void lmdb_totals_encode(const struct totals *t, uint8_t out[TOTALS_LEN]);
+MUST_CHECK enum err lmdb_totals_decode(struct bytes stored, struct totals *t);
+
+/* ---- lmdb_cache ---- */
+enum err lmdb_cache_init(struct store *s, size_t bytes);
+void lmdb_cache_fini(struct store *s);
+/* Down to its bound; not within a transaction, handles would go stale. */
+void lmdb_cache_trim(struct store *s);
+struct store_topic *lmdb_cache_by_name(struct topic_cache *c, struct bytes name);
+struct store_topic *lmdb_cache_by_id(struct topic_cache *c, uint64_t id);
+/* A new entry for this state. NULL: no memory. */
+struct store_topic *lmdb_cache_add(struct store *s, const struct topic_state *state);
+void lmdb_cache_touch(struct topic_cache *c, struct store_topic *t);
+/* Out of all lists but the touched one, freed by cache_settle. */
+void lmdb_cache_detach(struct store *s, struct store_topic *t);
+/* Ends a transaction: the touched entries are clean now (kept), or stale (not kept). */
+void lmdb_cache_settle(struct store *s, bool keep);
+
+/* ---- lmdb_topics ---- */
+enum err lmdb_topics_find(struct store *s, struct bytes name, struct store_topic **out);
+enum err lmdb_topics_find_id(struct store *s, uint64_t id, struct store_topic **out);
+enum err lmdb_topics_create(struct store *s, struct bytes name,
+                            const struct topic_settings *settings, int64_t now_ms,
+                            struct store_topic **out);
+const struct topic_state *lmdb_topics_state(const struct store_topic *t);
+enum err lmdb_topics_configure(struct store *s, struct store_topic *t,
+                               const struct topic_settings *settings);
+enum err lmdb_topics_delete(struct store *s, struct store_topic *t);
+/* Writes the states that changed. */
+enum err lmdb_topics_flush(struct store *s);
+MUST_CHECK enum err lmdb_topic_decode(uint64_t id, struct bytes stored,
+                                      struct topic_state *out);
+
+/* ---- lmdb_log ---- */
+enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *r,
+                         uint64_t *offset);
+enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t before,
+                              unsigned max, struct store_step *out);
+/* Puts cursor c on the first key at or after (topic, offset); ERR_NOT_FOUND when that
+ * is not a key of this topic. */
+enum err lmdb_log_seek(struct store *s, MDB_cursor *c, uint64_t topic_id,
+                       uint64_t offset, uint64_t *found, MDB_val *value);
+enum err lmdb_log_next(struct store *s, MDB_cursor *c, uint64_t topic_id,
+                       uint64_t *found, MDB_val *value);
+/* Deletes the record under the cursor, sends its blob to the trash, says its size. */
+enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, const struct record *r);
+
+/* ---- lmdb_park ---- */
+enum err lmdb_park_init(struct park *p);
+void lmdb_park_fini(struct park *p);
+/* Before the first append to a topic in a transaction. */
+enum err lmdb_park_before_append(struct store *s, struct store_topic *t);
+/* Before anything but an append looks at the log. */
+enum err lmdb_park_return(struct store *s);
+
+/* ---- lmdb_expiry ---- */
+enum err lmdb_expiry_note(struct store *s, struct store_topic *t, int64_t expires_ms,
+                          uint64_t offset);
+/* Writes the runs of touched topics. */
+enum err lmdb_expiry_flush(struct store *s);
+enum err lmdb_expiry_step(struct store *s, int64_t now_ms, unsigned max,
+                          struct store_step *out);
+/* The moment at which a run that holds this expiry is looked at. */
+int64_t lmdb_expiry_bucket(int64_t expires_ms);
+
+/* ---- lmdb_blobs ---- */
+enum err lmdb_blob_begin(struct store *s, uint64_t *id);
+enum err lmdb_blob_write(struct store *s, uint64_t id, uint32_t chunk,
+                         struct bytes data);
+enum err lmdb_blob_drop(struct store *s, uint64_t id);
+/* The blob belongs to a record from now on. ERR_NOT_FOUND: no such upload. */
+enum err lmdb_blob_adopt(struct store *s, uint64_t id);
+enum err lmdb_trash_put(struct store *s, enum trash_kind kind, uint64_t id);
+enum err lmdb_trash_step(struct store *s, unsigned max, struct store_step *out);
+/* At open: uploads that a dead process left go to the trash. */
+enum err lmdb_uploads_to_trash(struct store *s);
+
+/* ---- lmdb_read ---- */
+enum err lmdb_reader_open(struct store *s, struct store_reader **out);
+void lmdb_reader_close(struct store_reader *r);
+enum err lmdb_read_begin(struct store_reader *r, int64_t now_ms);
+void lmdb_read_end(struct store_reader *r);
+enum err lmdb_read_topic(struct store_reader *r, struct bytes name,
+                         struct topic_state *out);
+enum err lmdb_read_seek(struct store_reader *r, uint64_t topic_id, uint64_t offset,
+                        struct store_entry *out);
+enum err lmdb_read_next(struct store_reader *r, struct store_entry *out);
+enum err lmdb_read_prev(struct store_reader *r, uint64_t topic_id,
+                        struct store_entry *out);
+enum err lmdb_read_seek_time(struct store_reader *r, uint64_t topic_id, int64_t time_ms,
+                             struct store_entry *out);
+enum err lmdb_read_blob(struct store_reader *r, uint64_t blob_id, uint64_t at, void *to,
+                        size_t len, size_t *got);
+enum err lmdb_read_topics(struct store_reader *r, struct bytes prefix,
+                          struct bytes after, store_topic_fn fn, void *arg);
+enum err lmdb_read_stats(struct store_reader *r, struct store_stats *out);
+enum err lmdb_read_totals(struct store *s, MDB_txn *txn, struct totals *out);
+int64_t lmdb_oldest_reader_ms(struct store *s, int64_t now_ms);
+
+/* ---- lmdb_check ---- */
+enum err lmdb_check_store(struct store_reader *r);
+
+#endif

@@ -1,0 +1,236 @@
+/*
+ * A topic's life: names -> id -> state. The state is cached while the topic is in use
+ * and written once per transaction. What outlives a deleted topic is its next offset,
+ * kept under its name in the table of the ended.
+ */
+#include "lmdb_internal.h"
+#include "base/log.h"
+
+#define TOPIC_VERSION 1
+#define FIXED_LEN     82u /* then the name */
+
+static void topic_encode(const struct topic_state *t, uint8_t *out)
+{
+    const uint64_t fields[] = {
+        (uint64_t)t->created_ms,
+        (uint64_t)t->last_time_ms,
+        t->next_offset,
+        t->counters.accepted,
+        t->counters.expired,
+        t->counters.removed,
+        t->live,
+        t->live_bytes,
+        t->settings.ttl_ms,
+        t->settings.max_bytes,
+    };
+
+    out[0] = TOPIC_VERSION;
+    out[1] = (uint8_t)t->settings.overflow;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        put_be64(out + 2 + 8 * i, fields[i]);
+    memcpy(out + FIXED_LEN, t->name, t->name_len);
+}
+
+enum err lmdb_topic_decode(uint64_t id, struct bytes stored, struct topic_state *out)
+{
+    const uint8_t *p = stored.data;
+
+    if (stored.len <= FIXED_LEN || stored.len > FIXED_LEN + STORE_TOPIC_NAME_MAX ||
+        p[0] != TOPIC_VERSION || p[1] > STORE_OVERFLOW_DROP_OLDEST)
+        return ERR_CORRUPT;
+    *out = (struct topic_state){
+        .id = id,
+        .created_ms = (int64_t)get_be64(p + 2),
+        .last_time_ms = (int64_t)get_be64(p + 10),
+        .next_offset = get_be64(p + 18),
+        .counters = {.accepted = get_be64(p + 26),
+                     .expired = get_be64(p + 34),
+                     .removed = get_be64(p + 42)},
+        .live = get_be64(p + 50),
+        .live_bytes = get_be64(p + 58),
+        .settings = {.ttl_ms = get_be64(p + 66),
+                     .max_bytes = get_be64(p + 74),
+                     .overflow = (enum store_overflow)p[1]},
+        .name_len = (uint16_t)(stored.len - FIXED_LEN),
+    };
+    memcpy(out->name, p + FIXED_LEN, out->name_len);
+    return ERR_OK;
+}
+
+static enum err get(struct store *s, enum table t, struct bytes key, MDB_val *out)
+{
+    MDB_val k = val_of(key.data, key.len);
+    int rc = mdb_get(s->txn, s->dbi[t], &k, out);
+
+    if (rc == MDB_NOTFOUND)
+        return ERR_NOT_FOUND;
+    return rc ? lmdb_txn_fail(s, "look up a topic", rc) : ERR_OK;
+}
+
+static enum err corrupt(struct store *s, const char *what)
+{
+    LOG_ERROR("storage", "corrupt", LOG_S("data_dir", s->path), LOG_S("what", what));
+    return lmdb_txn_spoil(s, ERR_CORRUPT);
+}
+
+enum err lmdb_topics_find_id(struct store *s, uint64_t id, struct store_topic **out)
+{
+    struct topic_state state;
+    uint8_t key[ID_LEN];
+    MDB_val row;
+    enum err e;
+
+    *out = lmdb_cache_by_id(&s->cache, id);
+    if (*out)
+        return ERR_OK;
+    put_be64(key, id);
+    e = get(s, TABLE_TOPICS, bytes_of(key, sizeof key), &row);
+    if (e)
+        return e;
+    if (lmdb_topic_decode(id, bytes_of_val(row), &state))
+        return corrupt(s, "the record of a topic");
+    *out = lmdb_cache_add(s, &state);
+    return *out ? ERR_OK : ERR_NO_MEMORY;
+}
+
+static bool is_name(struct bytes name)
+{
+    return name.len && name.len <= STORE_TOPIC_NAME_MAX;
+}
+
+enum err lmdb_topics_find(struct store *s, struct bytes name, struct store_topic **out)
+{
+    MDB_val id;
+    enum err e;
+
+    *out = NULL;
+    if (!is_name(name))
+        return ERR_NOT_FOUND;
+    *out = lmdb_cache_by_name(&s->cache, name);
+    if (*out)
+        return ERR_OK;
+    e = get(s, TABLE_NAMES, name, &id);
+    if (e)
+        return e;
+    if (id.mv_size != ID_LEN)
+        return corrupt(s, "the id of a topic");
+    e = lmdb_topics_find_id(s, get_be64(id.mv_data), out);
+    return e == ERR_NOT_FOUND ? corrupt(s, "a name without its topic") : e;
+}
+
+/* Where an earlier life of this name ended; 0 when there was none. */
+static enum err take_ended(struct store *s, struct bytes name, uint64_t *next_offset)
+{
+    MDB_val row;
+    enum err e = get(s, TABLE_ENDED, name, &row);
+
+    *next_offset = 0;
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (row.mv_size != 8)
+        return corrupt(s, "the next offset of an ended topic");
+    *next_offset = get_be64(row.mv_data);
+    return lmdb_txn_delete(s, TABLE_ENDED, name);
+}
+
+static enum err enter(struct store *s, const struct topic_state *state,
+                      struct store_topic **out)
+{
+    uint8_t id[ID_LEN];
+    enum err e;
+
+    put_be64(id, state->id);
+    e = lmdb_txn_put(s, TABLE_NAMES, bytes_of(state->name, state->name_len),
+                     bytes_of(id, sizeof id));
+    if (e)
+        return e;
+    *out = lmdb_cache_add(s, state);
+    if (!*out)
+        return lmdb_txn_spoil(
+            s, ERR_NO_MEMORY); /* the name is in, its state would not be */
+    lmdb_cache_touch(&s->cache, *out);
+    s->totals.next_topic_id++;
+    s->totals.topics++;
+    return ERR_OK;
+}
+
+enum err lmdb_topics_create(struct store *s, struct bytes name,
+                            const struct topic_settings *settings, int64_t now_ms,
+                            struct store_topic **out)
+{
+    struct topic_state state = {
+        .id = s->totals.next_topic_id,
+        .created_ms = now_ms,
+        .settings = *settings,
+        .name_len = (uint16_t)name.len,
+    };
+    enum err e;
+
+    *out = NULL;
+    if (!is_name(name))
+        return ERR_BAD_INPUT;
+    memcpy(state.name, name.data, name.len);
+    e = lmdb_topics_find(s, name, out);
+    if (e != ERR_NOT_FOUND) {
+        *out = NULL;
+        return e ? e : ERR_EXISTS;
+    }
+    e = take_ended(s, name, &state.next_offset);
+    return e ? e : enter(s, &state, out);
+}
+
+const struct topic_state *lmdb_topics_state(const struct store_topic *t)
+{
+    return &t->state;
+}
+
+enum err lmdb_topics_configure(struct store *s, struct store_topic *t,
+                               const struct topic_settings *settings)
+{
+    lmdb_cache_touch(&s->cache, t);
+    t->state.settings = *settings;
+    return s->error;
+}
+
+/* Readers find no name, so no state: the records may go later, in steps. */
+enum err lmdb_topics_delete(struct store *s, struct store_topic *t)
+{
+    struct bytes name = bytes_of(t->state.name, t->state.name_len);
+    uint8_t id[ID_LEN], next[8];
+    enum err e;
+
+    put_be64(id, t->state.id);
+    put_be64(next, t->state.next_offset);
+    e = lmdb_txn_delete(s, TABLE_NAMES, name);
+    if (!e)
+        e = lmdb_txn_delete(s, TABLE_TOPICS, bytes_of(id, sizeof id));
+    if (!e && t->state.next_offset)
+        e = lmdb_txn_put(s, TABLE_ENDED, name, bytes_of(next, sizeof next));
+    if (!e && t->state.live)
+        e = lmdb_trash_put(s, TRASH_TOPIC, t->state.id);
+    if (e)
+        return e;
+    s->totals.topics--;
+    s->totals.counters.removed += t->state.live;
+    s->totals.live -= t->state.live;
+    s->totals.live_bytes -= t->state.live_bytes;
+    lmdb_cache_touch(&s->cache, t);
+    lmdb_cache_detach(s, t);
+    return ERR_OK;
+}
+
+enum err lmdb_topics_flush(struct store *s)
+{
+    uint8_t key[ID_LEN], row[FIXED_LEN + STORE_TOPIC_NAME_MAX];
+    enum err e = ERR_OK;
+
+    for (struct store_topic *t = s->cache.touched; t && !e; t = t->next_touched) {
+        if (t->gone)
+            continue;
+        put_be64(key, t->state.id);
+        topic_encode(&t->state, row);
+        e = lmdb_txn_put(s, TABLE_TOPICS, bytes_of(key, sizeof key),
+                         bytes_of(row, FIXED_LEN + t->state.name_len));
+    }
+    return e;
+}
