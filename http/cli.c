@@ -18,17 +18,18 @@ struct command {
 
 /* ---- help ---- */
 
-/* Writes words from column `indent` on, starting a new line before they pass the width.
- * The cursor stands at `column`; returns where it stands then. */
-static size_t wrap(FILE *to, const char *text, size_t indent, size_t column)
+/* Writes words in the help's right column, where the cursor stands. */
+static void wrap(FILE *to, const char *text)
 {
+    size_t column = NAME_COLUMNS;
+
     while (*text) {
         size_t len = strcspn(text, " ");
 
-        if (column > indent && column + 1 + len > HELP_COLUMNS) {
-            fprintf(to, "\n%*s", (int)indent, "");
-            column = indent;
-        } else if (column > indent) {
+        if (column > NAME_COLUMNS && column + 1 + len > HELP_COLUMNS) {
+            fprintf(to, "\n%*s", NAME_COLUMNS, "");
+            column = NAME_COLUMNS;
+        } else if (column > NAME_COLUMNS) {
             fputc(' ', to);
             column++;
         }
@@ -37,25 +38,24 @@ static size_t wrap(FILE *to, const char *text, size_t indent, size_t column)
         text += len;
         text += strspn(text, " ");
     }
-    return column;
 }
 
 static void print_setting(FILE *to, const struct config_setting *s)
 {
     char flag[64], range[128], rest[512];
-    size_t at;
 
     config_flag(s, flag, sizeof flag);
     config_range(s, range, sizeof range);
     fprintf(to, "  %-*s ", NAME_COLUMNS - 3, flag);
-    at = wrap(to, s->help, NAME_COLUMNS, NAME_COLUMNS);
+    wrap(to, s->help);
+    fprintf(to, "\n%*s", NAME_COLUMNS, "");
     if (s->derived)
         snprintf(rest, sizeof rest, "[auto: %s; %s]", s->derived, range);
     else if (s->type == CONFIG_PATH || s->type == CONFIG_ADDRESS)
         snprintf(rest, sizeof rest, "[%s]", s->preset);
     else
         snprintf(rest, sizeof rest, "[%s; %s]", s->preset, range);
-    wrap(to, rest, NAME_COLUMNS, at);
+    wrap(to, rest);
     fputc('\n', to);
 }
 
