@@ -45,6 +45,9 @@ static bool take_attributes(struct bytes *fields, struct packed_message *m)
     return true;
 }
 
+static const char json_type[] = "application/json";
+static const char text_type[] = "text/plain; charset=utf-8";
+
 static bool take_field(struct bytes *fields, struct packed_message *m)
 {
     uint8_t tag = *(const uint8_t *)fields->data;
@@ -64,11 +67,17 @@ static bool take_field(struct bytes *fields, struct packed_message *m)
         m->has_ttl = true;
         return take_varint(fields, &m->ttl_ms);
     case PACKED_JSON:
-        m->content_type = bytes_str("application/json");
+        m->content_type = bytes_str(json_type);
         return true;
     case PACKED_TEXT:
-        m->content_type = bytes_str("text/plain; charset=utf-8");
+        m->content_type = bytes_str(text_type);
         return true;
+    case PACKED_JSON_BODY:
+        m->content_type = bytes_str(json_type);
+        return take(fields, &m->body);
+    case PACKED_TEXT_BODY:
+        m->content_type = bytes_str(text_type);
+        return take(fields, &m->body);
     default:
         return false;
     }

@@ -12,6 +12,7 @@
  *   PACKED_ATTRIBUTE : varint name length, name, varint value length, value
  *   PACKED_TTL_MS    : varint
  *   PACKED_JSON, PACKED_TEXT : no value; a content type said in one byte
+ *   PACKED_JSON_BODY, PACKED_TEXT_BODY : as PACKED_BODY, and one of these, in one tag
  *
  * Fields come in any order, each at most once but PACKED_ATTRIBUTE. All PACKED_ATTRIBUTE
  * fields of a message stand together. A message without PACKED_BODY has an empty body.
@@ -33,6 +34,8 @@ enum packed_tag {
     PACKED_TTL_MS = 5,
     PACKED_JSON = 6, /* application/json */
     PACKED_TEXT = 7, /* text/plain; charset=utf-8 */
+    PACKED_JSON_BODY = 8,
+    PACKED_TEXT_BODY = 9,
 };
 
 struct packed_message {      /* views into the packed buffer */
