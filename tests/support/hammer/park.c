@@ -161,7 +161,7 @@ static void open_some(struct park *p)
 {
     while (p->opened < p->connections && p->in_state[CONNECTING] < CONNECTS_AT_ONCE) {
         struct parked *c = &p->conns[p->opened++];
-        c->next = -1;
+        c->next = *p->from >= '0' && *p->from <= '9' ? strtoll(p->from, NULL, 10) : -1;
         c->fd = net_connect_start(&p->target, c->id);
         move(p, c, CONNECTING);
         if (c->fd < 0)

@@ -1,0 +1,81 @@
+"""What an operator sees."""
+import re
+
+from sluicetest import BrokerTest
+
+NAMES = """sluice_publish_buffer_bytes sluice_publish_buffer_limit_bytes sluice_publish_buffer_high_water_bytes
+sluice_publish_waiting sluice_messages_accepted_total sluice_messages_expired_total sluice_messages_removed_total
+sluice_messages_live sluice_readers_parked sluice_connections sluice_requests_in_flight
+sluice_process_rss_anon_bytes sluice_process_rss_file_bytes sluice_process_open_fds sluice_store_used_bytes""".split()
+
+
+class Ops(BrokerTest):
+    settings = {"publish_buffer": "2MiB"}
+
+    def test_healthz_and_readyz(self):
+        self.assertEqual(self.broker.ask("GET", "/healthz").json["status"], "ok")
+        self.assertEqual(self.broker.ask("GET", "/readyz").json["status"], "ready")
+
+    def test_metrics_are_prometheus_text(self):
+        a = self.broker.ask("GET", "/metrics")
+        self.assertTrue(a.header("Content-Type").startswith("text/plain"))
+        self.assertTrue(a.text.endswith("\n"))
+        typed, sampled = {}, set()
+        for line in a.text.splitlines():
+            if line.startswith("# TYPE "):
+                _, _, name, kind = line.split(" ")
+                self.assertNotIn(name, typed)
+                typed[name] = kind
+            elif not line.startswith("#"):
+                self.assertRegex(line, r'^[a-z_:][a-z0-9_:]*(\{[^}]*\})? -?[0-9.e+naif]+$')
+                self.assertNotIn(line.rsplit(" ", 1)[0], sampled)
+                sampled.add(line.rsplit(" ", 1)[0])
+        for s in sampled:
+            bare = re.sub(r"_(bucket|sum|count)$", "", s.split("{")[0])
+            self.assertTrue(bare in typed or s.split("{")[0] in typed, s)
+
+    def test_the_promised_metrics_are_there(self):
+        m = self.broker.metrics()
+        for name in NAMES:
+            self.assertIn(name, m)
+            self.assertGreaterEqual(m[name], 0, name)
+        self.assertEqual(m["sluice_publish_buffer_limit_bytes"], 2 << 20)
+        self.assertEqual(m["sluice_publish_buffer_bytes"], 0)
+        self.assertGreater(m["sluice_process_rss_anon_bytes"], 100000)
+
+    def test_the_process_figures_are_true(self):
+        m = self.broker.metrics()
+        self.assertLess(abs(m["sluice_process_rss_anon_bytes"] - self.broker.rss_anon()), 4 << 20)
+        self.assertLess(abs(m["sluice_process_open_fds"] - self.broker.open_fds()), 8)
+
+    def test_metrics_do_not_grow_with_topics(self):
+        before = len(self.broker.metrics())
+        for i in range(50):
+            self.broker.offset("many-%d" % i, "x")
+        self.assertEqual(len(self.broker.metrics()), before)
+
+    def test_limits_name_every_line_of_the_budget(self):
+        a = self.broker.ask("GET", "/v1/limits")
+        self.assertEqual(a.status, 200)
+        text = a.text
+        self.assertGreater(a.json["memory_limit_bytes"], 0)
+        for word in ("publish_buffer", "max_message_bytes", "publish_wait_max", "max_connections"):
+            self.assertIn(word, text)
+        self.assertIn(str(2 << 20), text)
+
+    def test_connections_are_counted(self):
+        clients = [self.broker.client() for _ in range(10)]
+        for c in clients:
+            self.assertEqual(c.ask("GET", "/healthz").status, 200)
+        self.assertGreaterEqual(self.broker.metric("sluice_connections"), 10)
+        for c in clients:
+            c.close()
+
+    def test_the_number_of_threads_does_not_depend_on_clients(self):
+        before = self.broker.threads()
+        clients = [self.broker.client() for _ in range(100)]
+        for c in clients:
+            c.send(c.head("GET", "/v1/topics/nowhere/messages?wait=1"))
+        self.assertEqual(self.broker.threads(), before)
+        for c in clients:
+            c.close()
