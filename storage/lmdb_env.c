@@ -61,13 +61,13 @@ static enum err lock_directory(struct store *s)
     return refuse(s, "cannot_lock_data_dir", strerror(errno), ERR_IO);
 }
 
-static uint64_t whole_map(const struct store *s)
+/* What lets a full map still be trimmed: LMDB copies the pages on which it deletes. */
+static uint64_t with_reserve(const struct store *s, uint64_t bytes)
 {
     uint64_t reserve = s->map_size / RESERVE_SHARE;
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t bytes = s->map_size + (reserve < RESERVE_LEAST ? RESERVE_LEAST : reserve);
 
-    return (bytes + page - 1) / page * page;
+    bytes += reserve < RESERVE_LEAST ? RESERVE_LEAST : reserve;
+    return (bytes + s->page_size - 1) / s->page_size * s->page_size;
 }
 
 static enum err open_failed(const struct store *s, int rc)
@@ -81,7 +81,25 @@ static enum err open_failed(const struct store *s, int rc)
                                : ERR_IO);
 }
 
-/* A map smaller than what the file holds is raised by LMDB itself. */
+/* A file that grew under a larger setting keeps all it has, and a reserve beside it. */
+static int fit_file(struct store *s)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    int rc = mdb_env_stat(s->env, &st);
+    uint64_t file;
+
+    if (!rc)
+        rc = mdb_env_info(s->env, &info);
+    if (rc)
+        return rc;
+    s->page_size = st.ms_psize;
+    file = ((uint64_t)info.me_last_pgno + 1) * s->page_size;
+    if (file <= with_reserve(s, s->map_size))
+        return 0;
+    return mdb_env_set_mapsize(s->env, with_reserve(s, file));
+}
+
 static enum err open_environment(struct store *s, const struct store_options *o)
 {
     unsigned flags = MDB_NOTLS | (o->durability == STORE_RELAXED ? MDB_NOSYNC : 0);
@@ -93,9 +111,11 @@ static enum err open_environment(struct store *s, const struct store_options *o)
     if (!rc)
         rc = mdb_env_set_maxreaders(s->env, s->max_readers + 1);
     if (!rc)
-        rc = mdb_env_set_mapsize(s->env, whole_map(s));
+        rc = mdb_env_set_mapsize(s->env, with_reserve(s, s->map_size));
     if (!rc)
         rc = mdb_env_open(s->env, s->path, flags, 0640);
+    if (!rc)
+        rc = fit_file(s);
     if (!rc)
         rc = mdb_reader_check(s->env, &dead);
     return rc ? open_failed(s, rc) : ERR_OK;
@@ -208,7 +228,6 @@ static enum err alloc_parts(struct store *s, const struct store_options *o)
 enum err lmdb_env_open(const struct store_options *o, struct store **out)
 {
     struct store *s = calloc(1, sizeof *s);
-    MDB_stat st;
     enum err e;
 
     *out = NULL;
@@ -221,8 +240,6 @@ enum err lmdb_env_open(const struct store_options *o, struct store **out)
         e = lock_directory(s);
     if (!e)
         e = open_environment(s, o);
-    if (!e && mdb_env_stat(s->env, &st) == 0)
-        s->page_size = st.ms_psize;
     if (!e)
         e = open_contents(s);
     if (e) {

@@ -1,0 +1,545 @@
+/* What every storage engine promises: offsets, times, expiry, deletion, blobs,
+ * snapshots. */
+#include "store_fixture.h"
+
+TestSuite(store, .init = given_an_empty_store, .fini = then_it_is_gone);
+
+Test(store, counts_offsets_from_zero_in_each_topic)
+{
+    cr_assert(eq(u64, publish("a", "1", 10, 0), 0));
+    cr_assert(eq(u64, publish("b", "2", 10, 0), 0));
+    cr_assert(eq(u64, publish("a", "3", 10, 0), 1));
+    cr_assert(eq(str, (char *)offsets("a", false), "0 1"));
+    cr_assert(eq(str, (char *)offsets("b", false), "0"));
+    nothing_is_lost();
+}
+
+Test(store, finds_everything_again_after_a_restart)
+{
+    struct topic_state before, after;
+
+    publish_many("a", 100, 10, 500);
+    publish("b", "x", 20, 0);
+    before = state("a");
+    reopen();
+    after = state("a");
+    cr_assert(eq(u64, after.id, before.id));
+    cr_assert(eq(u64, after.next_offset, 100));
+    cr_assert(eq(u64, after.live_bytes, before.live_bytes));
+    cr_assert(eq(i64, after.last_time_ms, 10));
+    cr_assert(eq(u64, stats().live, 101));
+    cr_assert(eq(u64, publish("a", "y", 30, 0), 100));
+    nothing_is_lost();
+}
+
+Test(store, gives_a_record_back_byte_for_byte)
+{
+    struct record r = {.time_ms = 5,
+                       .expires_ms = 9,
+                       .key = bytes_str("k"),
+                       .content_type = bytes_str("image/png"),
+                       .body = bytes_of("\0\1\2\xff", 4)};
+    struct store_entry at;
+    uint64_t offset;
+
+    OK(ops->begin(store));
+    OK(ops->append(store, topic("a"), &r, &offset));
+    OK(ops->commit(store));
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_seek(reader, 1, 0, &at));
+    cr_assert(bytes_eq(at.record.body, r.body));
+    cr_assert(bytes_eq(at.record.key, r.key));
+    cr_assert(bytes_eq(at.record.content_type, r.content_type));
+    cr_assert(eq(i64, at.record.expires_ms, 9));
+    ops->read_end(reader);
+}
+
+Test(store, never_uses_an_offset_twice)
+{
+    publish_many("a", 5, 10, 20);
+    expire(1000, 100);
+    cr_assert(eq(u64, publish("a", "after expiry", 30, 0), 5));
+    purge("a", NOWHERE, 100);
+    cr_assert(eq(u64, publish("a", "after a purge", 30, 0), 6));
+    delete_topic("a");
+    cr_assert(eq(u64, publish("a", "after deletion", 30, 0), 7));
+    delete_topic("a");
+    reopen();
+    cr_assert(eq(u64, publish("a", "after deletion and restart", 30, 0), 8));
+    nothing_is_lost();
+}
+
+Test(store, forgets_an_aborted_transaction)
+{
+    publish("a", "kept", 10, 0);
+    OK(ops->begin(store));
+    put("a", "dropped", 99, 100);
+    put("new", "dropped", 99, 0);
+    ops->abort(store);
+    cr_assert(eq(u64, publish("a", "next", 20, 0), 1));
+    cr_assert(eq(i64, state("a").last_time_ms, 20));
+    cr_assert(eq(u64, stats().topics, 1));
+    nothing_is_lost();
+}
+
+Test(store, undoes_a_deletion_that_is_aborted)
+{
+    publish_many("a", 3, 10, 0);
+    OK(ops->begin(store));
+    OK(ops->topic_delete(store, topic("a")));
+    ops->abort(store);
+    cr_assert(eq(u64, publish("a", "x", 10, 0), 3));
+    cr_assert(eq(u64, state("a").live, 4));
+    nothing_is_lost();
+}
+
+Test(store, raises_a_time_that_would_fall)
+{
+    struct record r = {.time_ms = 50, .body = bytes_str("x")};
+    uint64_t offset;
+
+    publish("a", "first", 100, 0);
+    OK(ops->begin(store));
+    OK(ops->append(store, topic("a"), &r, &offset));
+    OK(ops->commit(store));
+    cr_assert(eq(i64, r.time_ms, 100));
+    nothing_is_lost();
+}
+
+Test(store, tells_missing_from_existing_topics)
+{
+    struct topic_settings none = {0};
+    struct topic_state out;
+    struct store_topic *t;
+
+    OK(ops->begin(store));
+    cr_assert(eq(int, ops->topic_find(store, bytes_str("a"), &t), ERR_NOT_FOUND));
+    topic("a");
+    cr_assert(
+        eq(int, ops->topic_create(store, bytes_str("a"), &none, 1, &t), ERR_EXISTS));
+    cr_assert(
+        eq(int, ops->topic_create(store, bytes_str(""), &none, 1, &t), ERR_BAD_INPUT));
+    OK(ops->commit(store));
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_topic(reader, bytes_str("a"), &out));
+    cr_assert(eq(int, ops->read_topic(reader, bytes_str("b"), &out), ERR_NOT_FOUND));
+    ops->read_end(reader);
+}
+
+Test(store, keeps_settings)
+{
+    struct topic_settings set = {60000, 1 << 20, STORE_OVERFLOW_DROP_OLDEST};
+    struct topic_state got;
+
+    OK(ops->begin(store));
+    OK(ops->topic_configure(store, topic("a"), &set));
+    OK(ops->commit(store));
+    reopen();
+    got = state("a");
+    cr_assert(eq(u64, got.settings.ttl_ms, 60000));
+    cr_assert(eq(u64, got.settings.max_bytes, 1 << 20));
+    cr_assert(eq(int, got.settings.overflow, STORE_OVERFLOW_DROP_OLDEST));
+}
+
+/* ---- walking ---- */
+
+Test(store, walks_both_ways_without_leaving_the_topic)
+{
+    OK(ops->begin(store));
+    put_many("a", 3, 1, 0);
+    put_many("b", 3, 1, 0);
+    put_many("c", 3, 1, 0);
+    OK(ops->commit(store));
+    cr_assert(eq(str, (char *)offsets("b", false), "0 1 2"));
+    cr_assert(eq(str, (char *)offsets("b", true), "2 1 0"));
+    cr_assert(eq(str, (char *)offsets("a", true), "2 1 0"));
+    cr_assert(eq(str, (char *)offsets("c", true), "2 1 0"));
+    purge("b", NOWHERE, 10);
+    cr_assert(eq(str, (char *)offsets("b", true), ""));
+    cr_assert(eq(str, (char *)offsets("b", false), ""));
+}
+
+Test(store, reads_on_and_back_from_any_record)
+{
+    struct store_entry at;
+
+    publish_many("a", 9, 1, 0);
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_seek(reader, 1, 4, &at));
+    OK(ops->read_next(reader, &at));
+    cr_assert(eq(u64, at.offset, 5));
+    OK(ops->read_prev(reader, 1, &at));
+    OK(ops->read_prev(reader, 1, &at));
+    cr_assert(eq(u64, at.offset, 3));
+    ops->read_end(reader);
+}
+
+Test(store, stays_at_an_end_it_ran_over)
+{
+    struct store_entry at;
+
+    publish_many("a", 2, 1, 0);
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_seek(reader, 1, 1, &at));
+    cr_assert(eq(int, ops->read_next(reader, &at), ERR_NOT_FOUND));
+    cr_assert(eq(int, ops->read_next(reader, &at), ERR_NOT_FOUND));
+    OK(ops->read_prev(reader, 1, &at));
+    cr_assert(eq(u64, at.offset, 0));
+    cr_assert(eq(int, ops->read_prev(reader, 1, &at), ERR_NOT_FOUND));
+    cr_assert(eq(int, ops->read_prev(reader, 1, &at), ERR_NOT_FOUND));
+    ops->read_end(reader);
+}
+
+Test(store, finds_the_first_record_of_a_time_across_holes)
+{
+    OK(ops->begin(store));
+    put_many("a", 50, 100, 0);
+    put_many("a", 1, 150, 200); /* 50: a hole after expiry */
+    put_many("a", 50, 200, 0);
+    put_many("b", 5, 1, 0);
+    OK(ops->commit(store));
+    expire(1000, 10);
+    cr_assert(eq(u64, first_at_time("a", 0), 0));
+    cr_assert(eq(u64, first_at_time("a", 100), 0));
+    cr_assert(eq(u64, first_at_time("a", 101), 51));
+    cr_assert(eq(u64, first_at_time("a", 200), 51));
+    cr_assert(eq(u64, first_at_time("a", 201), NOWHERE));
+    purge("a", 60, 100);
+    cr_assert(eq(u64, first_at_time("a", 0), 60));
+    cr_assert(eq(u64, first_from("a", 0), 60));
+    cr_assert(eq(u64, first_from("a", 101), NOWHERE));
+}
+
+Test(store, shows_a_snapshot_as_it_was)
+{
+    struct store_entry at;
+
+    publish("a", "old", 1, 0);
+    OK(ops->read_begin(reader, 100));
+    publish("a", "new", 1, 0);
+    purge("a", 1, 10);
+    OK(ops->read_seek(reader, 1, 0, &at));
+    cr_assert(bytes_eq(at.record.body, bytes_str("old")));
+    cr_assert(eq(int, ops->read_next(reader, &at), ERR_NOT_FOUND));
+    cr_assert(eq(i64, ops->oldest_reader_ms(store, 175), 75));
+    ops->read_end(reader);
+    cr_assert(eq(i64, ops->oldest_reader_ms(store, 175), 0));
+    cr_assert(eq(str, (char *)offsets("a", false), "1"));
+}
+
+struct listing {
+    char text[256];
+    unsigned left;
+};
+
+static bool add_name(void *arg, const struct topic_state *t)
+{
+    struct listing *l = arg;
+
+    strcat(strcat(l->text, t->name), " ");
+    return --l->left > 0;
+}
+
+static const char *list(const char *prefix, const char *after, unsigned limit)
+{
+    static struct listing l;
+
+    l = (struct listing){.left = limit};
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_topics(reader, bytes_str(prefix), bytes_str(after), add_name, &l));
+    ops->read_end(reader);
+    return l.text;
+}
+
+Test(store, lists_topics_in_pages)
+{
+    OK(ops->begin(store));
+    topic("b/2");
+    topic("a");
+    topic("b/1");
+    topic("gone");
+    topic("b/3");
+    topic("c");
+    OK(ops->topic_delete(store, topic("gone")));
+    OK(ops->commit(store));
+    cr_assert(eq(str, (char *)list("", "", 9), "a b/1 b/2 b/3 c "));
+    cr_assert(eq(str, (char *)list("b/", "", 9), "b/1 b/2 b/3 "));
+    cr_assert(eq(str, (char *)list("b/", "b/1", 1), "b/2 "));
+    cr_assert(eq(str, (char *)list("b/", "b/3", 9), ""));
+    cr_assert(eq(str, (char *)list("", "b/2x", 9), "b/3 c "));
+    cr_assert(eq(str, (char *)list("x", "", 9), ""));
+}
+
+/* ---- expiry ---- */
+
+Test(store, expires_short_lives_behind_a_long_one)
+{
+    publish("a", "lives a day", 1000, 1000 + 86400000);
+    publish_many("a", 5000, 1000, 3000);
+    cr_assert(eq(u64, expire(2999, 10000).messages, 0));
+    cr_assert(eq(u64, expire(3000, 10000).messages, 5000));
+    cr_assert(eq(u64, state("a").live, 1));
+    cr_assert(eq(u64, state("a").counters.expired, 5000));
+    cr_assert(eq(str, (char *)offsets("a", false), "0"));
+    nothing_is_lost();
+}
+
+Test(store, leaves_alone_what_has_no_expiry)
+{
+    publish("a", "for ever", 1, 0);
+    cr_assert(eq(i64, stats().next_due_ms, 0));
+    cr_assert(eq(u64, expire(INT64_MAX, 10).messages, 0));
+    cr_assert(eq(u64, state("a").live, 1));
+}
+
+Test(store, expires_in_bounded_steps)
+{
+    struct store_step step;
+
+    publish_many("a", 250, 1000, 3000);
+    step = expire(9000, 100);
+    cr_assert(eq(u64, step.messages, 100));
+    cr_assert(step.more);
+    cr_assert(eq(u64, first_from("a", 0), 100));
+    nothing_is_lost();
+    reopen();
+    cr_assert(expire(9000, 100).more);
+    step = expire(9000, 100);
+    cr_assert(eq(u64, step.messages, 50));
+    cr_assert(not(step.more));
+    cr_assert(eq(i64, stats().next_due_ms, 0));
+}
+
+Test(store, expires_in_the_transaction_that_appended)
+{
+    struct store_step step;
+
+    OK(ops->begin(store));
+    put_many("a", 10, 1000, 2000);
+    OK(ops->expire_step(store, 2000, 5, &step));
+    cr_assert(eq(u64, step.messages, 5));
+    put_many("a", 10, 1000, 2000);
+    OK(ops->commit(store));
+    cr_assert(eq(u64, expire(2000, 100).messages, 15));
+    nothing_is_lost();
+}
+
+Test(store, counts_as_expired_only_what_it_took_out_itself)
+{
+    publish_many("a", 100, 1000, 2000);
+    publish_many("b", 100, 1000, 2000);
+    purge("a", 60, 100);
+    delete_topic("b");
+    cr_assert(eq(u64, expire(5000, 1000).messages, 40));
+    cr_assert(eq(u64, stats().counters.removed, 160));
+    cr_assert(eq(u64, stats().counters.expired, 40));
+    empty_trash();
+    nothing_is_lost();
+}
+
+Test(store, says_when_the_next_record_is_due)
+{
+    publish("a", "x", 1000, 5050);
+    publish("b", "x", 1000, 4010);
+    cr_assert(ge(i64, stats().next_due_ms, 4010));
+    cr_assert(lt(i64, stats().next_due_ms, 4010 + 100));
+}
+
+/* A topic that publishes singly: one index row per tenth of a second, not per message.
+ */
+static void publish_singly(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        publish("a", "x", 1000, 5000);
+}
+
+Test(store, expires_single_messages_of_many_transactions)
+{
+    publish_singly(30);
+    expire(5000, 7);
+    publish_singly(3);
+    nothing_is_lost();
+    cr_assert(eq(u64, expire(5000, 100).messages, 26));
+    cr_assert(eq(u64, stats().live, 0));
+    nothing_is_lost();
+}
+
+/* ---- taking out ---- */
+
+Test(store, removes_in_bounded_steps_oldest_first)
+{
+    struct store_step step;
+
+    publish_many("a", 10, 1, 0);
+    step = purge("a", 8, 5);
+    cr_assert(eq(u64, step.messages, 5));
+    cr_assert(step.more);
+    step = purge("a", 8, 5);
+    cr_assert(eq(u64, step.messages, 3));
+    cr_assert(not(step.more));
+    cr_assert(eq(str, (char *)offsets("a", false), "8 9"));
+    nothing_is_lost();
+}
+
+Test(store, counts_a_deleted_topic_at_once_and_frees_it_later)
+{
+    struct store_step step;
+
+    publish_many("a", 300, 1, 0);
+    delete_topic("a");
+    cr_assert(eq(u64, stats().live, 0));
+    cr_assert(eq(u64, stats().counters.removed, 300));
+    cr_assert(stats().trash);
+    OK(ops->begin(store));
+    OK(ops->trash_step(store, 100, &step));
+    OK(ops->commit(store));
+    cr_assert(eq(u64, step.messages, 100));
+    cr_assert(step.more);
+    nothing_is_lost();
+    cr_assert(eq(u64, empty_trash(), 200));
+    cr_assert(not(stats().trash));
+    nothing_is_lost();
+}
+
+Test(store, frees_a_dead_topic_without_touching_its_successor)
+{
+    publish_many("a", 50, 1, 0);
+    delete_topic("a");
+    publish_many("a", 2, 1, 0);
+    empty_trash();
+    cr_assert(eq(str, (char *)offsets("a", false), "50 51"));
+    nothing_is_lost();
+}
+
+/* ---- blobs ---- */
+
+static uint8_t byte_at(uint64_t at)
+{
+    return (uint8_t)(at * 2654435761u >> 13);
+}
+
+/* Its own transaction per chunk, like a slow upload. */
+static uint64_t upload(uint64_t size)
+{
+    static uint8_t chunk[STORE_CHUNK_BYTES];
+    uint64_t id, at = 0;
+
+    OK(ops->begin(store));
+    OK(ops->blob_begin(store, &id));
+    OK(ops->commit(store));
+    for (uint32_t n = 0; at < size; n++) {
+        size_t len = size - at < sizeof chunk ? (size_t)(size - at) : sizeof chunk;
+
+        for (size_t i = 0; i < len; i++)
+            chunk[i] = byte_at(at + i);
+        OK(ops->begin(store));
+        OK(ops->blob_write(store, id, n, bytes_of(chunk, len)));
+        OK(ops->commit(store));
+        at += len;
+    }
+    return id;
+}
+
+static enum err name_blob(uint64_t id, uint64_t size, int64_t expires_ms)
+{
+    struct record r = {
+        .time_ms = 1, .expires_ms = expires_ms, .blob_id = id, .blob_size = size};
+    uint64_t offset;
+    enum err e;
+
+    OK(ops->begin(store));
+    e = ops->append(store, topic("big"), &r, &offset);
+    OK(ops->commit(store));
+    return e;
+}
+
+static size_t read_part(uint64_t id, uint64_t at, size_t len)
+{
+    static uint8_t part[400000];
+    size_t got;
+
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_blob(reader, id, at, part, len, &got));
+    ops->read_end(reader);
+    for (size_t i = 0; i < got; i++)
+        if (part[i] != byte_at(at + i))
+            cr_fatal("byte %zu after %llu is wrong", i, (unsigned long long)at);
+    return got;
+}
+
+Test(store, gives_a_blob_back_from_any_position)
+{
+    uint64_t size = 3 * STORE_CHUNK_BYTES + 17, id = upload(size);
+
+    OK(name_blob(id, size, 0));
+    nothing_is_lost();
+    reopen();
+    cr_assert(eq(sz, read_part(id, 0, 400000), size));
+    cr_assert(eq(sz, read_part(id, STORE_CHUNK_BYTES - 3, 7), 7));
+    cr_assert(eq(sz, read_part(id, size - 5, 100), 5));
+    cr_assert(eq(sz, read_part(id, size, 100), 0));
+    cr_assert(eq(sz, read_part(id, size * 2, 100), 0));
+    cr_assert(eq(u64, state("big").live_bytes, size));
+}
+
+Test(store, ends_a_blob_of_whole_chunks_where_it_ends)
+{
+    uint64_t size = 2 * STORE_CHUNK_BYTES, id = upload(size);
+
+    OK(name_blob(id, size, 0));
+    cr_assert(eq(sz, read_part(id, size - 4, 100), 4));
+    nothing_is_lost();
+}
+
+Test(store, drops_an_upload_that_nobody_finished)
+{
+    uint64_t id = upload(3 * STORE_CHUNK_BYTES);
+
+    cr_assert(not(stats().trash));
+    reopen();
+    cr_assert(stats().trash);
+    cr_assert(eq(u64, empty_trash(), 3));
+    cr_assert(eq(sz, read_part(id, 0, 10), 0));
+    cr_assert(eq(int, name_blob(id, 5, 0), ERR_NOT_FOUND));
+    nothing_is_lost();
+}
+
+Test(store, drops_an_upload_when_told)
+{
+    uint64_t id = upload(STORE_CHUNK_BYTES + 1);
+
+    OK(ops->begin(store));
+    OK(ops->blob_drop(store, id));
+    cr_assert(eq(int, ops->blob_drop(store, id), ERR_NOT_FOUND));
+    cr_assert(eq(int, ops->blob_write(store, id, 2, bytes_str("x")), ERR_NOT_FOUND));
+    OK(ops->commit(store));
+    cr_assert(eq(u64, empty_trash(), 2));
+}
+
+Test(store, frees_the_chunks_of_a_record_that_expired_or_was_removed)
+{
+    uint64_t size = 2 * STORE_CHUNK_BYTES;
+    struct store_step step;
+
+    OK(name_blob(upload(size), size, 2000));
+    OK(name_blob(upload(size), size, 0));
+    OK(name_blob(upload(size), size, 0));
+    step = expire(2000, 10);
+    cr_assert(eq(u64, step.messages, 1));
+    cr_assert(eq(u64, step.bytes, size));
+    cr_assert(eq(u64, purge("big", 2, 10).bytes, size));
+    nothing_is_lost();
+    delete_topic("big");
+    cr_assert(eq(u64, empty_trash(), 2 + 2 + 2 + 1)); /* and the record of the topic */
+    nothing_is_lost();
+}
+
+Test(store, never_gives_a_blob_id_twice)
+{
+    uint64_t first = upload(10), second;
+
+    reopen();
+    empty_trash();
+    second = upload(10);
+    cr_assert(ne(u64, first, second));
+}

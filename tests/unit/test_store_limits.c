@@ -1,0 +1,476 @@
+/* The store at its limits: full maps and disks, foreign files, many topics, random use.
+ */
+#include "store_fixture.h"
+
+#include <lmdb.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+TestSuite(store_limits, .init = given_an_empty_store, .fini = then_it_is_gone);
+
+static void with_map(uint64_t bytes)
+{
+    options.map_size = bytes;
+    reopen();
+}
+
+static enum err fill_once(const char *name, unsigned count, size_t size)
+{
+    static char body[1 << 20];
+    struct record r = {.time_ms = 1, .expires_ms = 1000, .body = bytes_of(body, size)};
+    uint64_t offset;
+    enum err e = ERR_OK;
+
+    OK(ops->begin(store));
+    for (unsigned i = 0; i < count && !e; i++) {
+        e = ops->room(store, size);
+        if (!e)
+            e = ops->append(store, topic(name), &r, &offset);
+    }
+    if (e)
+        ops->abort(store);
+    else
+        e = ops->commit(store);
+    return e;
+}
+
+static uint64_t fill(const char *name, unsigned count, size_t size)
+{
+    uint64_t commits = 0;
+    enum err e;
+
+    while (!(e = fill_once(name, count, size)))
+        commits++;
+    cr_assert(eq(int, e, ERR_FULL));
+    return commits;
+}
+
+static void expire_all(void)
+{
+    while (expire(5000, 500).more)
+        ;
+}
+
+Test(store_limits, refuses_when_full_and_can_still_be_trimmed)
+{
+    uint64_t first, second;
+
+    with_map((uint64_t)4 << 20);
+    first = fill("a", 10, 1000);
+    cr_assert(ge(u64, first * 10 * 1000, (uint64_t)2 << 20));
+    cr_assert(le(u64, stats().used_bytes, (uint64_t)4 << 20));
+    nothing_is_lost();
+    expire_all();
+    cr_assert(eq(u64, stats().live, 0));
+    second = fill("a", 10, 1000);
+    cr_assert(ge(u64, second, first * 9 / 10));
+    nothing_is_lost();
+}
+
+Test(store_limits, trims_a_map_full_of_large_records)
+{
+    with_map((uint64_t)8 << 20);
+    cr_assert(gt(u64, fill("a", 1, 300000), 10));
+    expire_all();
+    cr_assert(gt(u64, fill("b", 1, 300000), 10));
+    cr_assert(lt(u64, fill("c", 1, 100), 20000)); /* what is left fits small ones */
+    expire_all();
+    cr_assert(eq(u64, stats().live, 0));
+    nothing_is_lost();
+}
+
+/* Without asking for room first: LMDB itself says no, in the middle of a transaction.
+ */
+static enum err append_until_it_fails(void)
+{
+    static char body[100000];
+    struct record r = {.time_ms = 1, .body = bytes_of(body, sizeof body)};
+    uint64_t offset;
+    enum err e = ERR_OK;
+
+    OK(ops->begin(store));
+    while (!e)
+        e = ops->append(store, topic("a"), &r, &offset);
+    cr_assert(eq(int, ops->commit(store), e));
+    return e;
+}
+
+Test(store_limits, survives_a_transaction_that_outgrows_the_map)
+{
+    with_map((uint64_t)1 << 20);
+    publish_many("a", 10, 1, 0);
+    cr_assert(eq(int, append_until_it_fails(), ERR_FULL));
+    cr_assert(eq(u64, publish("a", "next", 1, 0), 10));
+    cr_assert(eq(u64, purge("a", 5, 100).messages, 5));
+    nothing_is_lost();
+}
+
+/* The first limit on the file's size stands for a full disk. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit = {bytes, RLIM_INFINITY};
+
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert(eq(int, setrlimit(RLIMIT_FSIZE, &limit), 0));
+}
+
+Test(store_limits, survives_a_disk_that_is_full_at_commit)
+{
+    struct topic_state before;
+
+    publish_many("a", 100, 1, 0);
+    before = state("a");
+    limit_files(64 * 1024);
+    OK(ops->begin(store));
+    put_many("a", 5000, 1, 0);
+    cr_assert(ne(int, ops->commit(store), ERR_OK));
+    limit_files(RLIM_INFINITY);
+    cr_assert(eq(u64, state("a").next_offset, before.next_offset));
+    cr_assert(eq(u64, publish("a", "next", 1, 0), before.next_offset));
+    nothing_is_lost();
+}
+
+Test(store_limits, opens_a_file_that_outgrew_a_smaller_setting)
+{
+    cr_assert(eq(int, fill_once("a", 100, 100000), ERR_OK));
+    with_map((uint64_t)1 << 20);
+    cr_assert(eq(u64, state("a").live, 100));
+    cr_assert(eq(int, fill_once("a", 1, 100), ERR_FULL));
+    expire_all();
+    cr_assert(eq(int, fill_once("a", 1, 100), ERR_OK));
+    nothing_is_lost();
+}
+
+/* ---- opening ---- */
+
+Test(store_limits, refuses_a_second_opening)
+{
+    struct store *other;
+
+    cr_assert(eq(int, ops->open(&options, &other), ERR_BUSY));
+    cr_assert(eq(ptr, other, NULL));
+    publish("a", "the first goes on", 1, 0);
+}
+
+static void write_to_meta(const char *table, const void *value, size_t len)
+{
+    MDB_val k = {6, "format"}, v = {len, (void *)value};
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+
+    cr_assert(eq(int, mdb_env_create(&env), 0));
+    mdb_env_set_maxdbs(env, 4);
+    cr_assert(eq(int, mdb_env_open(env, data_dir, 0, 0640), 0));
+    cr_assert(eq(int, mdb_txn_begin(env, NULL, 0, &txn), 0));
+    cr_assert(eq(int, mdb_dbi_open(txn, table, MDB_CREATE, &dbi), 0));
+    cr_assert(eq(int, mdb_put(txn, dbi, &k, &v, 0), 0));
+    cr_assert(eq(int, mdb_txn_commit(txn), 0));
+    mdb_env_close(env);
+}
+
+Test(store_limits, refuses_another_format_version)
+{
+    close_store();
+    write_to_meta("meta", "\0\0\0\x2a", 4);
+    cr_assert(eq(int, ops->open(&options, &store), ERR_CORRUPT));
+    write_to_meta("meta", "\0\0\0\x01", 4);
+    open_store();
+}
+
+Test(store_limits, refuses_a_file_of_another_program)
+{
+    char other[sizeof data_dir + 16];
+
+    close_store();
+    snprintf(other, sizeof other, "%s/data.mdb", data_dir);
+    remove(other);
+    write_to_meta("someones", "x", 1);
+    cr_assert(eq(int, ops->open(&options, &store), ERR_CORRUPT));
+}
+
+Test(store_limits, refuses_what_is_no_database)
+{
+    char name[sizeof data_dir + 16];
+    FILE *f;
+
+    close_store();
+    snprintf(name, sizeof name, "%s/data.mdb", data_dir);
+    f = fopen(name, "w");
+    fprintf(f, "%9000d", 1);
+    fclose(f);
+    cr_assert(eq(int, ops->open(&options, &store), ERR_CORRUPT));
+}
+
+Test(store_limits, refuses_a_path_that_is_a_file)
+{
+    char name[sizeof data_dir + 16];
+    struct store *other;
+
+    snprintf(name, sizeof name, "%s/data.mdb", data_dir);
+    options.path = name;
+    cr_assert(eq(int, ops->open(&options, &other), ERR_IO));
+    options.path = data_dir;
+}
+
+Test(store_limits, makes_a_missing_directory)
+{
+    char name[sizeof data_dir + 16];
+    struct store *other;
+
+    snprintf(name, sizeof name, "%s/made", data_dir);
+    options.path = name;
+    OK(ops->open(&options, &other));
+    ops->close(other);
+    options.path = data_dir;
+}
+
+static unsigned open_readers_until_busy(struct store_reader **r, unsigned max)
+{
+    unsigned n = 0;
+
+    while (n < max && ops->reader_open(store, &r[n]) == ERR_OK)
+        n++;
+    return n;
+}
+
+Test(store_limits, opens_as_many_readers_as_it_was_told)
+{
+    struct store_reader *r[20];
+    unsigned n = open_readers_until_busy(r, 20);
+
+    cr_assert(eq(uint, n, 7)); /* one is open already */
+    ops->reader_close(r[0]);
+    OK(ops->reader_open(store, &r[0]));
+    while (n)
+        ops->reader_close(r[--n]);
+}
+
+/* ---- many topics ---- */
+
+static void publish_to_many(unsigned topics, unsigned per_commit)
+{
+    char name[32];
+
+    for (unsigned i = 0; i < topics; i++) {
+        if (i % per_commit == 0)
+            OK(ops->begin(store));
+        snprintf(name, sizeof name, "topic-%u", i);
+        put(name, "x", 1, 1000);
+        if (i % per_commit == per_commit - 1)
+            OK(ops->commit(store));
+    }
+}
+
+Test(store_limits, bounds_its_cache_with_many_topics)
+{
+    options.topic_cache_bytes = 64 << 10;
+    reopen();
+    publish_to_many(20000, 50);
+    publish_to_many(20000, 50);
+    OK(ops->begin(store)); /* trims what the last transaction brought in */
+    ops->abort(store);
+    cr_assert(le(u64, stats().topic_cache_bytes, 64 << 10));
+    cr_assert(eq(u64, stats().topics, 20000));
+    cr_assert(eq(u64, state("topic-777").next_offset, 2));
+    expire_all();
+    cr_assert(eq(u64, stats().counters.expired, 40000));
+    nothing_is_lost();
+}
+
+/* ---- random use ---- */
+
+static uint64_t seed;
+
+static unsigned dice(unsigned sides)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(seed >> 33) % sides;
+}
+
+#define TOPICS 6
+
+/* What the store should hold, kept the simple way. */
+struct model {
+    uint64_t next[TOPICS];
+    uint64_t accepted, live;
+    uint8_t here[TOPICS][4096]; /* by offset */
+    int64_t expires[TOPICS][4096];
+    bool exists[TOPICS];
+};
+
+static struct model now_model, kept_model;
+static int64_t now_ms;
+
+static const char *topic_name(unsigned i)
+{
+    static char name[16];
+
+    snprintf(name, sizeof name, "t%u", i);
+    return name;
+}
+
+static void random_append(struct model *m, unsigned t, unsigned count)
+{
+    static char body[6000];
+    struct record r = {.body = bytes_of(body, dice(10) ? dice(300) : dice(6000))};
+    uint64_t offset;
+
+    if (m->next[t] + count > 4096)
+        return;
+    r.expires_ms = dice(4) ? now_ms + 1 + dice(2000) : 0;
+    while (count--) {
+        r.time_ms = now_ms;
+        OK(ops->append(store, topic(topic_name(t)), &r, &offset));
+        cr_assert(eq(u64, offset, m->next[t]));
+        m->exists[t] = true;
+        m->here[t][offset] = 1;
+        m->expires[t][offset] = r.expires_ms;
+        m->next[t]++;
+        m->accepted++;
+        m->live++;
+    }
+}
+
+static void random_remove(struct model *m, unsigned t)
+{
+    uint64_t before = m->next[t] ? dice((unsigned)m->next[t] + 1) : 0;
+    unsigned max = 1 + dice(40), gone = 0;
+    struct store_step step;
+
+    if (!m->exists[t])
+        return;
+    OK(ops->remove_step(store, topic(topic_name(t)), before, max, &step));
+    for (uint64_t i = 0; i < before && gone < max; i++)
+        if (m->here[t][i]) {
+            m->here[t][i] = 0;
+            gone++;
+        }
+    m->live -= gone;
+    cr_assert(eq(u64, step.messages, gone));
+}
+
+static void random_delete(struct model *m, unsigned t)
+{
+    if (!m->exists[t])
+        return;
+    OK(ops->topic_delete(store, topic(topic_name(t))));
+    for (uint64_t i = 0; i < m->next[t]; i++)
+        m->live -= m->here[t][i];
+    memset(m->here[t], 0, sizeof m->here[t]);
+    m->exists[t] = false;
+}
+
+static unsigned model_expire(struct model *m)
+{
+    unsigned gone = 0;
+
+    for (unsigned t = 0; t < TOPICS; t++)
+        for (unsigned i = 0; i < m->next[t]; i++)
+            if (m->here[t][i] && m->expires[t][i] &&
+                (m->expires[t][i] + 99) / 100 * 100 <= now_ms) {
+                m->here[t][i] = 0;
+                gone++;
+            }
+    m->live -= gone;
+    return gone;
+}
+
+static void random_expire(struct model *m)
+{
+    struct store_step step;
+    uint64_t gone = 0;
+    unsigned max = 1 + dice(200);
+
+    do {
+        OK(ops->expire_step(store, now_ms, max, &step));
+        cr_assert(le(u64, step.messages, max));
+        gone += step.messages;
+    } while (step.more);
+    cr_assert(eq(u64, gone, model_expire(m)));
+}
+
+static void random_act(struct model *m)
+{
+    struct store_step step;
+    unsigned t = dice(TOPICS), act = dice(100);
+
+    now_ms += dice(60);
+    if (act < 60)
+        random_append(m, t, 1 + dice(dice(3) ? 4 : 60));
+    else if (act < 75)
+        random_expire(m);
+    else if (act < 88)
+        random_remove(m, t);
+    else if (act < 91)
+        random_delete(m, t);
+    else
+        OK(ops->trash_step(store, 1 + dice(100), &step));
+}
+
+static void compare_topic(const struct model *m, unsigned t)
+{
+    uint64_t at = 0, found;
+
+    if (!m->exists[t])
+        return;
+    for (; at < m->next[t]; at = found + 1) {
+        found = first_from(topic_name(t), at);
+        while (at < m->next[t] && !m->here[t][at])
+            at++;
+        cr_assert(eq(u64, found, at < m->next[t] ? at : NOWHERE));
+        if (found == NOWHERE)
+            return;
+    }
+}
+
+static void compare(const struct model *m)
+{
+    for (unsigned t = 0; t < TOPICS; t++)
+        compare_topic(m, t);
+    cr_assert(eq(u64, stats().counters.accepted, m->accepted));
+    cr_assert(eq(u64, stats().live, m->live));
+    nothing_is_lost();
+}
+
+static void random_transaction(void)
+{
+    now_model = kept_model;
+    OK(ops->begin(store));
+    for (unsigned n = 1 + dice(8); n; n--)
+        random_act(&now_model);
+    if (dice(6)) {
+        OK(ops->commit(store));
+        kept_model = now_model;
+    } else {
+        ops->abort(store);
+    }
+    if (dice(50) == 0)
+        reopen();
+}
+
+static void random_use(uint64_t start, unsigned transactions)
+{
+    seed = start;
+    now_ms = 1000000;
+    memset(&kept_model, 0, sizeof kept_model);
+    for (unsigned i = 0; i < transactions; i++) {
+        random_transaction();
+        if (i % 25 == 0)
+            compare(&kept_model);
+    }
+    empty_trash();
+    compare(&kept_model);
+}
+
+Test(store_limits, keeps_its_promises_under_random_use)
+{
+    random_use(1, 600);
+}
+
+Test(store_limits, keeps_its_promises_under_other_random_use)
+{
+    options.topic_cache_bytes = 0; /* the least cache there is */
+    reopen();
+    random_use(20240229, 600);
+}
