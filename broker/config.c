@@ -209,8 +209,10 @@ static enum err read_variable(struct load *l, const char *entry)
         return ERR_OK;
     s = len < sizeof name ? find_variable(name) : NULL;
     if (!s)
-        return fail(l, "%.*s: the environment names no such setting; `sluice --help` "
-                       "lists them", (int)len, entry);
+        return fail(l,
+                    "%.*s: the environment names no such setting; `sluice --help` "
+                    "lists them",
+                    (int)len, entry);
     return set(l, s, equals + 1, CONFIG_FROM_ENV, 0, entry);
 }
 
@@ -241,14 +243,15 @@ struct flag { /* --name value, or --name=value */
 };
 
 /* Takes one flag off the arguments. */
-static enum err next_flag(struct load *l, int *count, char *const **args, struct flag *f)
+static enum err next_flag(struct load *l, int *count, char *const **args,
+                          struct flag *f)
 {
     const char *arg = **args;
     size_t len = strcspn(arg, "=");
 
     if (strncmp(arg, "--", 2) != 0 || len == 2 || len >= sizeof f->name)
-        return fail(l, "%s: expected `--name value`; `sluice --help` lists the settings",
-                    arg);
+        return fail(
+            l, "%s: expected `--name value`; `sluice --help` lists the settings", arg);
     snprintf(f->name, sizeof f->name, "%.*s", (int)len, arg);
     ++*args;
     --*count;

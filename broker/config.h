@@ -1,11 +1,11 @@
 /*
  * config - the settings in force, read from flags, environment and file.
  *
- * The table of all settings is in config_table.h. A setting publish_buffer is --publish-buffer, SLUICE_PUBLISH_BUFFER and
- * `publish_buffer = 16MiB` in the file. A flag beats the environment, which beats the file,
- * which beats the default. What is unknown, ill-formed, out of range or given twice stops
- * the start, with the place, what was given and the form expected: also when a stronger
- * place says otherwise.
+ * The table of all settings is in config_table.h. A setting publish_buffer is
+ * --publish-buffer, SLUICE_PUBLISH_BUFFER and `publish_buffer = 16MiB` in the file. A flag
+ * beats the environment, which beats the file, which beats the default. What is unknown,
+ * ill-formed, out of range or given twice stops the start, with the place, what was given
+ * and the form expected: also when a stronger place says otherwise.
  *
  * Some settings have no fixed default: limits_plan derives them from memory_limit and the
  * machine. They are 0 until then, and the word `auto` asks for them by name.
@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define CONFIG_DEFAULT_FILE "/etc/sluice/sluice.conf"
-#define CONFIG_PATH_SIZE    1024 /* with the closing 0 */
+#define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
 #define CONFIG_SETTINGS     26 /* rows of the table */

@@ -8,7 +8,8 @@
 #include <sys/resource.h>
 
 static const char *const line_names[LIMITS_LINES] = {
-    "publish_buffer", "read_buffer", "json", "connections", "writer", "indexes", "fixed",
+    "publish_buffer", "read_buffer", "json",  "connections",
+    "writer",         "indexes",     "fixed",
 };
 
 static uint64_t raise_descriptors(void)
@@ -52,7 +53,7 @@ static void print_row(FILE *to, const char *name, uint64_t bytes, const char *no
     char size[TEXT_NUMBER_ROOM];
 
     show_mib(size, bytes);
-    fprintf(to, "  %-16s %12s  %s%s\n", name, size, note,
+    fprintf(to, "  %-16s %12s%s%s%s\n", name, size, *note ? "  " : "", note,
             offends ? "   <-- does not fit" : "");
 }
 
@@ -113,7 +114,8 @@ void limits_read(const struct limits *l, enum limits_line line, struct limits_ro
     out->high_bytes = (uint64_t)atomic_load(&part->high_bytes);
 }
 
-void limits_gauge(struct limits *l, enum limits_line line, limits_gauge_fn fn, void *arg)
+void limits_gauge(struct limits *l, enum limits_line line, limits_gauge_fn fn,
+                  void *arg)
 {
     l->parts[line].gauge = fn;
     l->parts[line].gauge_arg = arg;

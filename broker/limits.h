@@ -42,14 +42,15 @@ enum limits_line {
     LIMITS_LINES, /* how many */
 };
 
-struct limits_machine { /* what the plan has to fit into */
+struct limits_machine {       /* what the plan has to fit into */
     uint64_t container_bytes; /* the container's memory limit; 0: none */
     uint64_t descriptors;     /* that the process may open */
     unsigned cores;           /* that it may run on */
 };
 
 /* Reports what a line uses now and used at most. Runs on any thread; must not block. */
-typedef void (*limits_gauge_fn)(void *arg, uint64_t *active_bytes, uint64_t *high_bytes);
+typedef void (*limits_gauge_fn)(void *arg, uint64_t *active_bytes,
+                                uint64_t *high_bytes);
 
 struct limits {
     uint64_t memory_bytes;    /* memory_limit */
@@ -58,7 +59,7 @@ struct limits {
                                * memory_limit itself, -1: all is well */
     struct limits_part {
         uint64_t limit_bytes;
-        char note[64];        /* how the limit comes about */
+        char note[64]; /* how the limit comes about */
         limits_gauge_fn gauge;
         void *gauge_arg;
         _Atomic int64_t active_bytes; /* by limits_count */
@@ -96,7 +97,8 @@ void limits_read(const struct limits *l, enum limits_line line, struct limits_ro
 
 /* Reports for a line: by a function that is asked, or by counting as memory comes and
  * goes (a positive or negative number). Going below zero is a bug and aborts. */
-void limits_gauge(struct limits *l, enum limits_line line, limits_gauge_fn fn, void *arg);
+void limits_gauge(struct limits *l, enum limits_line line, limits_gauge_fn fn,
+                  void *arg);
 void limits_count(struct limits *l, enum limits_line line, int64_t bytes);
 
 #endif

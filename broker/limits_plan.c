@@ -19,8 +19,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define KIB ((uint64_t)1 << 10)
-#define MIB ((uint64_t)1 << 20)
+#define KIB  ((uint64_t)1 << 10)
+#define MIB  ((uint64_t)1 << 20)
 #define PAGE (4 * KIB)
 
 /*
@@ -56,7 +56,7 @@ struct plan { /* one call of limits_plan */
     const struct limits_machine *m;
     struct limits *l;
     char *error;
-    uint64_t connection_cost; /* bytes, for everything that grows with a connection */
+    uint64_t connection_cost;  /* bytes, for everything that grows with a connection */
     uint64_t connections_most; /* that the descriptor limit carries */
     uint64_t fixed;
     struct share shares[SHARES];
@@ -96,19 +96,21 @@ static void plan_memory(struct plan *p)
 
     if (!config_given(p->c, &p->c->memory_limit_bytes))
         config_derive(p->c, &p->c->memory_limit_bytes,
-                      container ? container / 4 * 3 / PAGE * PAGE : LIMITS_MEMORY_DEFAULT);
+                      container ? container / 4 * 3 / PAGE * PAGE
+                                : LIMITS_MEMORY_DEFAULT);
     p->l->memory_bytes = p->c->memory_limit_bytes;
     text_format_size(limit, p->c->memory_limit_bytes);
     text_format_size(room, container);
     config_origin(p->c, s, origin, sizeof origin);
     if (container && p->c->memory_limit_bytes > container)
         refuse(p, LIMITS_LINES,
-               "memory_limit = %s (%s) is more than the container has: %s", limit, origin,
-               room);
+               "memory_limit = %s (%s) is more than the container has: %s", limit,
+               origin, room);
     if (p->c->memory_limit_bytes < s->least)
         refuse(p, LIMITS_LINES,
                "the container's limit of %s is too small: 75 %% of it is %s for "
-               "memory_limit, which starts at 16MiB", room, limit);
+               "memory_limit, which starts at 16MiB",
+               room, limit);
 }
 
 static uint64_t auto_loops(const struct plan *p)
@@ -146,11 +148,12 @@ static void plan_descriptors(struct plan *p)
     uint64_t least = given ? c->max_connections : LEAST_CONNECTIONS;
 
     if (p->m->descriptors < ours + least)
-        refuse(p, LIMITS_CONNECTIONS,
-               "max_connections = %llu%s and %llu descriptors of our own do not fit the "
-               "descriptor limit of %llu (ulimit -n, LimitNOFILE)",
-               (unsigned long long)least, given ? "" : " (the least)",
-               (unsigned long long)ours, (unsigned long long)p->m->descriptors);
+        refuse(
+            p, LIMITS_CONNECTIONS,
+            "max_connections = %llu%s and %llu descriptors of our own do not fit the "
+            "descriptor limit of %llu (ulimit -n, LimitNOFILE)",
+            (unsigned long long)least, given ? "" : " (the least)",
+            (unsigned long long)ours, (unsigned long long)p->m->descriptors);
     else
         p->connections_most = min_u64(p->m->descriptors - ours, CONNECTIONS_MOST);
 }
@@ -169,7 +172,8 @@ static void share_set(struct plan *p, int which, const uint64_t *given, uint64_t
 
 static uint64_t batch_want(const struct config *c, uint64_t publish)
 {
-    return min_u64(max_u64(min_u64(publish / 4, BATCH_MOST), c->inline_max_bytes), publish);
+    return min_u64(max_u64(min_u64(publish / 4, BATCH_MOST), c->inline_max_bytes),
+                   publish);
 }
 
 /* What all else takes before connections may have more than their least: what was given,
@@ -217,7 +221,8 @@ static void share_all(struct plan *p)
         publish_least = max_u64(publish_least, c->max_batch_bytes);
     share_set(p, PUBLISH, &c->publish_buffer_bytes, 1, publish_least, memory / 4);
     /* Twice: a message in JSON is longer than its bytes. */
-    share_set(p, READ, &c->read_buffer_bytes, 1, max_u64(256 * KIB, 2 * one), memory / 8);
+    share_set(p, READ, &c->read_buffer_bytes, 1, max_u64(256 * KIB, 2 * one),
+              memory / 8);
     share_set(p, JSON, NULL, 1, JSON_LEAST, min_u64(memory / 64, JSON_MOST));
     share_set(p, BATCH, &c->max_batch_bytes, 2, 2 * batch_least,
               2 * batch_want(c, p->shares[PUBLISH].want));
@@ -262,7 +267,8 @@ static struct suspect find_offender(const struct plan *p)
     if (config_given(c, &c->loops))
         suspect(&worst, "loops", LIMITS_FIXED, c->loops * LOOP_BYTES,
                 auto_loops(p) * LOOP_BYTES);
-    if (config_given(c, &c->inline_max_bytes)) /* once in a buffer, two in each of two */
+    if (config_given(c,
+                     &c->inline_max_bytes)) /* once in a buffer, two in each of two */
         suspect(&worst, "inline_max", LIMITS_PUBLISH_BUFFER, 5 * c->inline_max_bytes,
                 memory / 4);
     return worst;
@@ -340,10 +346,8 @@ static void settle(struct plan *p)
     settle_one(p, &c->max_connections, s[CONNECTIONS].got / p->connection_cost);
 }
 
-__attribute__((format(printf, 4, 5))) static void line_set(struct limits *l,
-                                                           enum limits_line line,
-                                                           uint64_t bytes,
-                                                           const char *form, ...)
+__attribute__((format(printf, 4, 5))) static void
+line_set(struct limits *l, enum limits_line line, uint64_t bytes, const char *form, ...)
 {
     struct limits_part *part = &l->parts[line];
     va_list args;
@@ -365,7 +369,8 @@ static void write_lines(struct plan *p)
     text_format_size(pool, c->connection_memory_bytes);
     text_format_size(batch, c->max_batch_bytes);
     text_format_size(topics, c->topic_cache_bytes);
-    line_set(l, LIMITS_PUBLISH_BUFFER, c->publish_buffer_bytes, "received, not yet stored");
+    line_set(l, LIMITS_PUBLISH_BUFFER, c->publish_buffer_bytes,
+             "received, not yet stored");
     line_set(l, LIMITS_READ_BUFFER, c->read_buffer_bytes, "answers built or queued");
     line_set(l, LIMITS_JSON, rounded(p->shares[JSON].got, JSON_LEAST),
              "admin bodies and their trees");
@@ -374,14 +379,13 @@ static void write_lines(struct plan *p)
              batch);
     line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * WAITER_BYTES,
              "%s + %llu x 256B", topics, n);
-    line_set(l, LIMITS_FIXED, fixed_bytes(c->loops), "5MiB + %llu loops x 512KiB",
+    line_set(l, LIMITS_FIXED, fixed_bytes(c->loops), "5MiB + %llu x 512KiB of loops",
              (unsigned long long)c->loops);
 }
 
 /* ---- settings that must fit inside one another ---- */
 
-static void check_inside(struct plan *p, const char *inner, const char *outer,
-                             int line)
+static void check_inside(struct plan *p, const char *inner, const char *outer, int line)
 {
     const struct config_setting *in = config_find(inner), *out = config_find(outer);
     char *c = (char *)p->c;
@@ -394,7 +398,8 @@ static void check_inside(struct plan *p, const char *inner, const char *outer,
         return;
     config_value(p->c, in, a, sizeof a);
     config_value(p->c, out, b, sizeof b);
-    config_origin(p->c, config_given(p->c, c + out->field) ? out : in, from, sizeof from);
+    config_origin(p->c, config_given(p->c, c + out->field) ? out : in, from,
+                  sizeof from);
     refuse(p, line, "%s = %.64s does not fit into %s = %.64s (%s)", inner, a, outer, b,
            from);
 }

@@ -63,25 +63,26 @@ void cli_help(FILE *to)
 {
     const char *group = "";
 
-    fprintf(to,
-            "Sluice " SLUICE_VERSION ", a message broker over HTTP that keeps to the memory "
-            "it is given.\n\n"
-            "  sluice [SETTINGS]              serve until SIGTERM\n"
-            "  sluice check-config [SETTINGS] print the values in force, their origin, the "
-            "memory budget\n"
-            "  sluice healthcheck [SETTINGS]  exit 0 when the broker at --listen is ready\n"
-            "  sluice --help, --version\n\n"
-            "A setting publish_buffer is --publish-buffer 16MiB, SLUICE_PUBLISH_BUFFER=16MiB "
-            "and the line\n"
-            "`publish_buffer = 16MiB` in the file. A flag beats the environment, which beats "
-            "the file.\n"
-            "In brackets: the default; the values accepted. A size is in bytes or like 64KiB, "
-            "16MiB, 2GiB;\n"
-            "a duration in seconds or like 500ms, 30s, 5m, 2h, 7d. auto: derived when the "
-            "broker starts.\n\n"
-            "  %-*s The file; also SLUICE_CONFIG. Else " CONFIG_DEFAULT_FILE
-            " is read\n%*sif it exists.\n",
-            NAME_COLUMNS - 3, "--config FILE", NAME_COLUMNS, "");
+    fprintf(
+        to,
+        "Sluice " SLUICE_VERSION ", a message broker over HTTP that keeps to the memory "
+        "it is given.\n\n"
+        "  sluice [SETTINGS]              serve until SIGTERM\n"
+        "  sluice check-config [SETTINGS] print the values in force, their origin, the "
+        "memory budget\n"
+        "  sluice healthcheck [SETTINGS]  exit 0 when the broker at --listen is ready\n"
+        "  sluice --help, --version\n\n"
+        "A setting publish_buffer is --publish-buffer 16MiB, SLUICE_PUBLISH_BUFFER=16MiB "
+        "and the line\n"
+        "`publish_buffer = 16MiB` in the file. A flag beats the environment, which beats "
+        "the file.\n"
+        "In brackets: the default; the values accepted. A size is in bytes or like 64KiB, "
+        "16MiB, 2GiB;\n"
+        "a duration in seconds or like 500ms, 30s, 5m, 2h, 7d. auto: derived when the "
+        "broker starts.\n\n"
+        "  %-*s The file; also SLUICE_CONFIG. Else " CONFIG_DEFAULT_FILE
+        " is read\n%*sif it exists.\n",
+        NAME_COLUMNS - 3, "--config FILE", NAME_COLUMNS, "");
     for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
         const struct config_setting *s = &config_table[i];
 

@@ -137,7 +137,8 @@ static enum err ask(struct check *c, const struct sockaddr_storage *to, socklen_
 
 enum err healthcheck(const char *listen, int timeout_ms, char *why, size_t size)
 {
-    struct check c = { .deadline_ms = clock_mono_ms() + timeout_ms, .why = why,
+    struct check c = { .deadline_ms = clock_mono_ms() + timeout_ms,
+                       .why = why,
                        .size = size };
     struct sockaddr_storage to;
     socklen_t len;

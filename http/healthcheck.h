@@ -16,6 +16,7 @@
 /* `listen` as in the setting; "any address" is asked on the loopback. ERR_OK: it answered
  * 200. ERR_BUSY: it is there and not ready. ERR_CLOSED: nobody answers, or not in time, or
  * not in HTTP. ERR_BAD_INPUT: not an address that can be asked. `why` says so in words. */
-MUST_CHECK enum err healthcheck(const char *listen, int timeout_ms, char *why, size_t size);
+MUST_CHECK enum err healthcheck(const char *listen, int timeout_ms, char *why,
+                                size_t size);
 
 #endif

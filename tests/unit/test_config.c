@@ -61,10 +61,10 @@ static void leave_folder(void)
 
 TestSuite(config, .init = enter_folder, .fini = leave_folder);
 
-#define REFUSED(flags, env, text)                                                        \
-    do {                                                                                 \
-        cr_assert(eq(int, load(flags, env), ERR_BAD_INPUT));                             \
-        cr_assert(eq(str, error, (char *)(text)));                                       \
+#define REFUSED(flags, env, text)                                                      \
+    do {                                                                               \
+        cr_assert(eq(int, load(flags, env), ERR_BAD_INPUT));                           \
+        cr_assert(eq(str, error, (char *)(text)));                                     \
     } while (0)
 
 static const char *origin(const char *name)
@@ -126,7 +126,8 @@ Test(config, takes_the_default_file_when_it_is_there)
 Test(config, lets_the_environment_beat_the_file)
 {
     given_file("publish_buffer = 5MiB\nread_buffer = 6MiB\n");
-    cr_assert(eq(int, load(NONE, LIST("HOME=/", "SLUICE_PUBLISH_BUFFER=7MiB")), ERR_OK));
+    cr_assert(
+        eq(int, load(NONE, LIST("HOME=/", "SLUICE_PUBLISH_BUFFER=7MiB")), ERR_OK));
     cr_assert(eq(u64, c.publish_buffer_bytes, 7 * MIB));
     cr_assert(eq(u64, c.read_buffer_bytes, 6 * MIB));
     IS(origin("publish_buffer"), "SLUICE_PUBLISH_BUFFER");
@@ -135,15 +136,17 @@ Test(config, lets_the_environment_beat_the_file)
 Test(config, lets_a_flag_beat_the_environment)
 {
     given_file("publish_buffer = 5MiB\n");
-    cr_assert(eq(int, load(LIST("--publish-buffer", "8MiB"),
-                           LIST("SLUICE_PUBLISH_BUFFER=7MiB")), ERR_OK));
+    cr_assert(eq(
+        int, load(LIST("--publish-buffer", "8MiB"), LIST("SLUICE_PUBLISH_BUFFER=7MiB")),
+        ERR_OK));
     cr_assert(eq(u64, c.publish_buffer_bytes, 8 * MIB));
     IS(origin("publish_buffer"), "--publish-buffer");
 }
 
 Test(config, reads_a_flag_with_an_equals_sign)
 {
-    cr_assert(eq(int, load(LIST("--data-dir=/a=b", "--auto-create=false"), NONE), ERR_OK));
+    cr_assert(
+        eq(int, load(LIST("--data-dir=/a=b", "--auto-create=false"), NONE), ERR_OK));
     IS(c.data_dir, "/a=b");
     cr_assert(not(c.auto_create));
 }
@@ -160,8 +163,10 @@ Test(config, reads_the_file_that_a_flag_names_and_not_the_others)
 {
     given_file("publish_buffer = 5MiB\n");
     write_file("other.conf", "read_buffer = 6MiB\n", 19);
-    cr_assert(eq(int, load(LIST("--read-buffer", "7MiB", "--config", "other.conf"),
-                           LIST("SLUICE_CONFIG=nowhere.conf")), ERR_OK));
+    cr_assert(eq(int,
+                 load(LIST("--read-buffer", "7MiB", "--config", "other.conf"),
+                      LIST("SLUICE_CONFIG=nowhere.conf")),
+                 ERR_OK));
     cr_assert(eq(u64, c.publish_buffer_bytes, 0));
     cr_assert(eq(u64, c.read_buffer_bytes, 7 * MIB));
     IS(c.file, "other.conf");
@@ -176,10 +181,12 @@ Test(config, reads_the_file_that_the_environment_names)
 
 Test(config, reads_every_type)
 {
-    cr_assert(eq(int, load(LIST("--durability", "relaxed", "--log-level", "error",
-                                "--log-format", "json", "--loops", "3", "--default-ttl",
-                                "0", "--write-timeout", "1500ms", "--map-size", "1048576"),
-                           NONE), ERR_OK));
+    cr_assert(eq(int,
+                 load(LIST("--durability", "relaxed", "--log-level", "error",
+                           "--log-format", "json", "--loops", "3", "--default-ttl", "0",
+                           "--write-timeout", "1500ms", "--map-size", "1048576"),
+                      NONE),
+                 ERR_OK));
     cr_assert(eq(int, c.durability, STORE_RELAXED));
     cr_assert(eq(int, c.log_level, LOG_LEVEL_ERROR));
     cr_assert(eq(int, c.log_format, CONFIG_LOG_JSON));
@@ -193,7 +200,8 @@ Test(config, reads_every_type)
 
 /* ---- the places that errors name ---- */
 
-#define SIZE_FORM "auto or a size from 256KiB to 256GiB: bytes, or such as 512KiB, 16MiB, 2GiB"
+#define SIZE_FORM                                                                      \
+    "auto or a size from 256KiB to 256GiB: bytes, or such as 512KiB, 16MiB, 2GiB"
 
 Test(config, says_the_line_of_a_bad_value_in_the_file)
 {
@@ -222,16 +230,18 @@ Test(config, refuses_a_bad_value_that_a_flag_would_overrule)
 
 /* ---- forms that are not a value ---- */
 
-#define BAD_SIZE(text)                                                                   \
-    REFUSED(LIST("--publish-buffer", text), NONE,                                        \
+#define BAD_SIZE(text)                                                                 \
+    REFUSED(LIST("--publish-buffer", text), NONE,                                      \
             "--publish-buffer " text ": expected " SIZE_FORM)
-#define BAD_TTL(text)                                                                    \
-    REFUSED(LIST("--default-ttl", text), NONE,                                           \
-            "--default-ttl " text ": expected a duration from 0s to 36500d: seconds, or " \
+#define BAD_TTL(text)                                                                  \
+    REFUSED(LIST("--default-ttl", text), NONE,                                         \
+            "--default-ttl " text                                                      \
+            ": expected a duration from 0s to 36500d: seconds, or "                    \
             "such as 500ms, 30s, 5m, 2h, 7d")
-#define BAD_COUNT(text)                                                                  \
-    REFUSED(LIST("--max-connections", text), NONE,                                       \
-            "--max-connections " text ": expected auto or a whole number from 1 to 1000000")
+#define BAD_COUNT(text)                                                                \
+    REFUSED(LIST("--max-connections", text), NONE,                                     \
+            "--max-connections " text                                                  \
+            ": expected auto or a whole number from 1 to 1000000")
 
 Test(config, refuses_exponents)
 {
@@ -289,8 +299,9 @@ Test(config, refuses_words_that_are_not_choices)
 Test(config, refuses_quotes_that_would_become_part_of_a_path)
 {
     given_file("data_dir = \"/data\"\n");
-    REFUSED(NONE, NONE, "default.conf:1: data_dir = \"/data\": expected a path without "
-                        "quotes, below 1024 bytes");
+    REFUSED(NONE, NONE,
+            "default.conf:1: data_dir = \"/data\": expected a path without "
+            "quotes, below 1024 bytes");
 }
 
 /* ---- names ---- */
@@ -301,23 +312,28 @@ Test(config, refuses_unknown_names)
             "--publish-bufer: no such setting; `sluice --help` lists them");
     REFUSED(LIST("--publish_buffer", "1MiB"), NONE,
             "--publish_buffer: no such setting; `sluice --help` lists them");
-    REFUSED(NONE, LIST("SLUICE_PUBLISH_BUFER=1MiB"),
-            "SLUICE_PUBLISH_BUFER: the environment names no such setting; `sluice --help` "
-            "lists them");
+    REFUSED(
+        NONE, LIST("SLUICE_PUBLISH_BUFER=1MiB"),
+        "SLUICE_PUBLISH_BUFER: the environment names no such setting; `sluice --help` "
+        "lists them");
     given_file("\npublish-buffer = 1MiB\n");
-    REFUSED(NONE, NONE,
-            "default.conf:2: publish-buffer: no such setting; `sluice --help` lists them");
+    REFUSED(
+        NONE, NONE,
+        "default.conf:2: publish-buffer: no such setting; `sluice --help` lists them");
 }
 
 Test(config, passes_over_what_kubernetes_says_about_a_service_of_our_name)
 {
-    cr_assert(eq(int, load(NONE, LIST("SLUICE_SERVICE_HOST=10.0.0.7",
-                                      "SLUICE_SERVICE_PORT_HTTP=7070",
-                                      "SLUICE_PORT=tcp://10.0.0.7:7070",
-                                      "SLUICE_PORT_7070_TCP_ADDR=10.0.0.7",
-                                      "SLUICE_A_SERVICE_HOST=10.0.0.8")), ERR_OK));
-    REFUSED(NONE, LIST("SLUICE_PORT=8080"),
-            "SLUICE_PORT: the environment names no such setting; `sluice --help` lists them");
+    cr_assert(eq(
+        int,
+        load(NONE, LIST("SLUICE_SERVICE_HOST=10.0.0.7", "SLUICE_SERVICE_PORT_HTTP=7070",
+                        "SLUICE_PORT=tcp://10.0.0.7:7070",
+                        "SLUICE_PORT_7070_TCP_ADDR=10.0.0.7",
+                        "SLUICE_A_SERVICE_HOST=10.0.0.8")),
+        ERR_OK));
+    REFUSED(
+        NONE, LIST("SLUICE_PORT=8080"),
+        "SLUICE_PORT: the environment names no such setting; `sluice --help` lists them");
 }
 
 Test(config, refuses_a_name_that_is_there_twice)
@@ -389,7 +405,8 @@ Test(config, refuses_a_line_that_is_too_long)
     memcpy(line, "data_dir = ", 11);
     line[sizeof line - 1] = '\0';
     given_file(line);
-    REFUSED(NONE, NONE, "default.conf:1: a line of 1025 bytes; expected less than 1024");
+    REFUSED(NONE, NONE,
+            "default.conf:1: a line of 1025 bytes; expected less than 1024");
 }
 
 Test(config, keeps_a_hash_that_is_part_of_a_value)
@@ -402,7 +419,7 @@ Test(config, keeps_a_hash_that_is_part_of_a_value)
 /* ---- addresses ---- */
 
 #define ADDRESS_FORM "ADDRESS:PORT, such as 127.0.0.1:7070, [::1]:7070 or :7070"
-#define BAD_ADDRESS(text)                                                                \
+#define BAD_ADDRESS(text)                                                              \
     REFUSED(LIST("--listen", text), NONE, "--listen " text ": expected " ADDRESS_FORM)
 
 Test(config, refuses_what_is_no_address)
@@ -450,7 +467,8 @@ Test(config, understands_a_port_alone_as_every_address)
 
     cr_assert(eq(int, address_parse(":7070", &to, &len), ERR_OK));
     if (to.ss_family == AF_INET6)
-        cr_assert(eq(int, memcmp(&((struct sockaddr_in6 *)&to)->sin6_addr, &in6addr_any, 16),
+        cr_assert(eq(int,
+                     memcmp(&((struct sockaddr_in6 *)&to)->sin6_addr, &in6addr_any, 16),
                      0));
     else
         cr_assert(eq(u32, ((struct sockaddr_in *)&to)->sin_addr.s_addr, INADDR_ANY));
@@ -469,7 +487,8 @@ Test(config, writes_every_value_in_a_form_it_reads)
 
         if (s->derived)
             continue; /* not planned yet */
-        cr_expect(eq(int, config_put(&again, s, value(s->name)), ERR_OK), "%s", s->name);
+        cr_expect(eq(int, config_put(&again, s, value(s->name)), ERR_OK), "%s",
+                  s->name);
     }
     cr_assert(eq(int, memcmp(&again, &c, sizeof c), 0));
 }
@@ -484,7 +503,8 @@ Test(config, reaches_every_setting_by_flag_and_variable)
         config_flag(s, flag, sizeof flag);
         config_variable(s, variable, sizeof variable);
         snprintf(entry, sizeof entry, "%s=%s", variable, text);
-        cr_expect(eq(int, load(LIST(flag, (char *)text), LIST(entry)), ERR_OK), "%s", error);
+        cr_expect(eq(int, load(LIST(flag, (char *)text), LIST(entry)), ERR_OK), "%s",
+                  error);
     }
 }
 

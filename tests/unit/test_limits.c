@@ -1,0 +1,415 @@
+#include "config.h"
+#include "limits.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+
+#define FLAGS(...) ((char *[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+
+static struct config c;
+static struct limits l;
+static char error[CONFIG_ERROR_SIZE];
+
+static bool has(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+/* A container of so many MiB (0: none), 100,000 descriptors, 4 cores. */
+static enum err plan_on(const struct limits_machine *m, char **flags)
+{
+    int count = 0;
+
+    while (flags[count])
+        count++;
+    cr_assert(eq(int, config_load(&c, count, flags, FLAGS(), NULL, error), ERR_OK),
+              "%s", error);
+    return limits_plan(&l, &c, m, error);
+}
+
+static enum err plan(uint64_t container_mib, char **flags)
+{
+    struct limits_machine m = { container_mib * MIB, 100000, 4 };
+
+    return plan_on(&m, flags);
+}
+
+static uint64_t sum(void)
+{
+    uint64_t bytes = 0;
+
+    for (int i = 0; i < LIMITS_LINES; i++)
+        bytes += l.parts[i].limit_bytes;
+    return bytes;
+}
+
+/* What must hold after every plan that was accepted. */
+static void check_plan(void)
+{
+    cr_expect(le(u64, sum(), c.memory_limit_bytes));
+    cr_expect(eq(u64, l.memory_bytes, c.memory_limit_bytes));
+    cr_expect(eq(int, l.offender, -1));
+    cr_expect(le(u64, c.max_batch_bytes, c.publish_buffer_bytes));
+    cr_expect(le(u64, c.inline_max_bytes, c.max_batch_bytes));
+    cr_expect(le(u64, c.inline_max_bytes, c.read_buffer_bytes));
+    cr_expect(ge(u64, c.max_connections, 1));
+    cr_expect(ge(u64, c.loops, 1));
+    cr_expect(
+        eq(u64, l.parts[LIMITS_PUBLISH_BUFFER].limit_bytes, c.publish_buffer_bytes));
+    cr_expect(eq(u64, l.parts[LIMITS_CONNECTIONS].limit_bytes,
+                 c.max_connections * (c.connection_memory_bytes + 2 * KIB)));
+    cr_expect(
+        eq(u64, l.parts[LIMITS_WRITER].limit_bytes, 2 * c.max_batch_bytes + 4 * MIB));
+}
+
+#define PLANNED(container_mib, ...)                                                    \
+    do {                                                                               \
+        cr_assert(eq(int, plan(container_mib, FLAGS(__VA_ARGS__)), ERR_OK), "%s",      \
+                  error);                                                              \
+        check_plan();                                                                  \
+    } while (0)
+
+#define REFUSED(line, text, container_mib, ...)                                        \
+    do {                                                                               \
+        cr_assert(eq(int, plan(container_mib, FLAGS(__VA_ARGS__)), ERR_BAD_INPUT));    \
+        cr_assert(eq(str, error, (char *)(text)));                                     \
+        cr_assert(eq(int, l.offender, line));                                          \
+    } while (0)
+
+/* ---- what is derived ---- */
+
+Test(limits, gives_256_mib_their_full_shares)
+{
+    PLANNED(0);
+    cr_assert(eq(u64, c.memory_limit_bytes, 256 * MIB));
+    cr_assert(eq(u64, c.publish_buffer_bytes, 64 * MIB));
+    cr_assert(eq(u64, c.read_buffer_bytes, 32 * MIB));
+    cr_assert(eq(u64, c.max_batch_bytes, 16 * MIB));
+    cr_assert(eq(u64, c.topic_cache_bytes, 8 * MIB));
+    cr_assert(eq(u64, c.connection_memory_bytes, 8 * KIB));
+    cr_assert(ge(u64, c.max_connections, 10000));
+    cr_assert(eq(u64, c.loops, 4));
+}
+
+Test(limits, takes_three_quarters_of_the_container)
+{
+    PLANNED(1024);
+    cr_assert(eq(u64, c.memory_limit_bytes, 768 * MIB));
+    cr_assert(eq(u64, l.container_bytes, 1024 * MIB));
+}
+
+Test(limits, carries_5000_parked_readers_and_200_publishers_in_a_container_of_64_mib)
+{
+    PLANNED(64);
+    cr_assert(eq(u64, c.memory_limit_bytes, 48 * MIB));
+    cr_assert(ge(u64, c.max_connections, 5200));
+    cr_assert(ge(u64, c.publish_buffer_bytes, 2 * MIB));
+    cr_assert(ge(u64, c.read_buffer_bytes, MIB));
+    cr_assert(ge(u64, c.max_batch_bytes, 512 * KIB));
+}
+
+Test(limits, works_in_24_mib)
+{
+    PLANNED(0, "--memory-limit", "24MiB");
+    cr_assert(ge(u64, c.max_connections, 1000));
+    cr_assert(ge(u64, c.publish_buffer_bytes, MIB));
+    cr_assert(eq(u64, c.loops, 1));
+}
+
+Test(limits, works_in_the_least_memory_there_may_be)
+{
+    PLANNED(0, "--memory-limit", "16MiB");
+    cr_assert(ge(u64, c.max_connections, 64));
+    cr_assert(ge(u64, c.publish_buffer_bytes, MIB));
+}
+
+Test(limits, keeps_batches_and_json_small_in_4_gib)
+{
+    PLANNED(0, "--memory-limit", "4GiB");
+    cr_assert(eq(u64, c.publish_buffer_bytes, 1024 * MIB));
+    cr_assert(eq(u64, c.max_batch_bytes, 16 * MIB));
+    cr_assert(eq(u64, l.parts[LIMITS_JSON].limit_bytes, 8 * MIB));
+    cr_assert(ge(u64, c.max_connections, 99000));
+    cr_assert(lt(u64, c.max_connections, 100000));
+}
+
+Test(limits, adds_up_at_every_size)
+{
+    for (uint64_t mib = 22; mib < 700; mib++)
+        PLANNED(mib);
+}
+
+Test(limits, has_no_more_loops_than_its_memory_carries)
+{
+    struct limits_machine big = { 64 * MIB, 100000, 128 };
+
+    cr_assert(eq(int, plan_on(&big, FLAGS()), ERR_OK));
+    check_plan();
+    cr_assert(eq(u64, c.loops, 3));
+    cr_assert(ge(u64, c.max_connections, 5200));
+}
+
+Test(limits, takes_zero_loops_for_one_per_core)
+{
+    PLANNED(0, "--loops", "0");
+    cr_assert(eq(u64, c.loops, 4));
+}
+
+Test(limits, keeps_to_the_descriptor_limit)
+{
+    struct limits_machine m = { 0, 1024, 4 };
+
+    cr_assert(eq(int, plan_on(&m, FLAGS()), ERR_OK));
+    check_plan();
+    cr_assert(eq(u64, c.max_connections, 1024 - 64 - 4 * 8));
+}
+
+/* ---- what is given keeps its size, the rest makes place ---- */
+
+Test(limits, keeps_a_small_publish_buffer_that_was_given)
+{
+    PLANNED(0, "--publish-buffer", "1MiB");
+    cr_assert(eq(u64, c.publish_buffer_bytes, MIB));
+    cr_assert(eq(u64, c.max_batch_bytes, 256 * KIB));
+}
+
+Test(limits, has_batches_that_carry_one_inline_message)
+{
+    PLANNED(0, "--publish-buffer", "256KiB");
+    cr_assert(eq(u64, c.max_batch_bytes, 128 * KIB));
+}
+
+Test(limits, makes_place_for_a_large_publish_buffer)
+{
+    PLANNED(0, "--publish-buffer", "200MiB");
+    cr_assert(eq(u64, c.publish_buffer_bytes, 200 * MIB));
+    cr_assert(ge(u64, c.max_connections, 3000));
+    cr_assert(ge(u64, c.read_buffer_bytes, MIB));
+}
+
+Test(limits, makes_place_for_many_connections)
+{
+    PLANNED(0, "--max-connections", "20000");
+    cr_assert(eq(u64, c.max_connections, 20000));
+    cr_assert(lt(u64, c.publish_buffer_bytes, 64 * MIB));
+    cr_assert(ge(u64, c.publish_buffer_bytes, 8 * MIB));
+}
+
+Test(limits, carries_10100_connections_in_the_default)
+{
+    PLANNED(0, "--max-connections", "10100");
+    cr_assert(eq(u64, c.publish_buffer_bytes, 64 * MIB));
+}
+
+Test(limits, makes_place_for_large_batches)
+{
+    PLANNED(0, "--max-batch-bytes", "70MiB");
+    cr_assert(eq(u64, c.max_batch_bytes, 70 * MIB));
+    cr_assert(ge(u64, c.publish_buffer_bytes, 70 * MIB));
+}
+
+Test(limits, makes_place_for_large_inline_messages)
+{
+    PLANNED(0, "--inline-max", "8MiB", "--publish-buffer", "8MiB");
+    cr_assert(eq(u64, c.max_batch_bytes, 8 * MIB));
+}
+
+/* ---- what does not fit ---- */
+
+Test(limits, refuses_more_memory_than_the_container_has)
+{
+    REFUSED(
+        LIMITS_LINES,
+        "memory_limit = 80MiB (--memory-limit) is more than the container has: 64MiB",
+        64, "--memory-limit", "80MiB");
+}
+
+Test(limits, refuses_a_container_that_is_too_small)
+{
+    REFUSED(LIMITS_LINES,
+            "the container's limit of 20MiB is too small: 75 % of it is 15MiB for "
+            "memory_limit, which starts at 16MiB",
+            20);
+}
+
+Test(limits, refuses_a_publish_buffer_above_the_memory)
+{
+    REFUSED(LIMITS_PUBLISH_BUFFER,
+            "publish_buffer = 300MiB (--publish-buffer) does not fit: with it and the "
+            "least "
+            "of all else the budget needs 313MiB, and memory_limit is 256MiB",
+            0, "--publish-buffer", "300MiB");
+}
+
+Test(limits, blames_the_one_that_is_furthest_above_its_share)
+{
+    REFUSED(LIMITS_CONNECTIONS,
+            "max_connections = 30000 (--max-connections) does not fit: with it and the "
+            "least "
+            "of all else the budget needs 345MiB, and memory_limit is 256MiB",
+            0, "--max-connections", "30000", "--publish-buffer", "32MiB");
+}
+
+Test(limits, blames_a_read_buffer_a_cache_and_loops_too)
+{
+    cr_assert(eq(int, plan(0, FLAGS("--read-buffer", "1GiB")), ERR_BAD_INPUT));
+    cr_assert(eq(int, l.offender, LIMITS_READ_BUFFER));
+    cr_assert(eq(int, plan(0, FLAGS("--topic-cache", "1GiB")), ERR_BAD_INPUT));
+    cr_assert(eq(int, l.offender, LIMITS_INDEXES));
+    cr_assert(eq(int, plan(0, FLAGS("--max-batch-bytes", "128MiB")), ERR_BAD_INPUT));
+    cr_assert(eq(int, l.offender, LIMITS_WRITER));
+    cr_assert(eq(int, plan(24, FLAGS("--loops", "64")), ERR_BAD_INPUT));
+    cr_assert(eq(int, l.offender, LIMITS_FIXED));
+    cr_assert(eq(int, plan(64, FLAGS("--inline-max", "16MiB")), ERR_BAD_INPUT));
+    cr_assert(has(error, "inline_max = 16MiB"));
+}
+
+Test(limits, refuses_connections_above_the_descriptor_limit)
+{
+    struct limits_machine m = { 0, 1024, 4 };
+
+    cr_assert(eq(int, plan_on(&m, FLAGS("--max-connections", "1000")), ERR_BAD_INPUT));
+    cr_assert(eq(str, error,
+                 "max_connections = 1000 and 96 descriptors of our own do not fit the "
+                 "descriptor limit of 1024 (ulimit -n, LimitNOFILE)"));
+    cr_assert(eq(int, l.offender, LIMITS_CONNECTIONS));
+}
+
+Test(limits, refuses_a_machine_without_descriptors)
+{
+    struct limits_machine m = { 0, 64, 4 };
+
+    cr_assert(eq(int, plan_on(&m, FLAGS()), ERR_BAD_INPUT));
+    cr_assert(has(error, "descriptor limit of 64"));
+}
+
+Test(limits, refuses_messages_larger_than_what_they_go_through)
+{
+    REFUSED(LIMITS_PUBLISH_BUFFER,
+            "inline_max = 1MiB does not fit into publish_buffer = 512KiB "
+            "(--publish-buffer)",
+            0, "--inline-max", "1MiB", "--publish-buffer", "512KiB");
+    REFUSED(LIMITS_WRITER,
+            "max_batch_bytes = 2MiB does not fit into publish_buffer = 1MiB "
+            "(--publish-buffer)",
+            0, "--max-batch-bytes", "2MiB", "--publish-buffer", "1MiB");
+    REFUSED(LIMITS_WRITER,
+            "inline_max = 128KiB does not fit into max_batch_bytes = 64KiB "
+            "(--max-batch-bytes)",
+            0, "--max-batch-bytes", "64KiB");
+    REFUSED(LIMITS_READ_BUFFER,
+            "inline_max = 1MiB does not fit into read_buffer = 512KiB (--read-buffer)",
+            0, "--inline-max", "1MiB", "--read-buffer", "512KiB");
+}
+
+/* ---- the table ---- */
+
+static char *printed(void)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    limits_print(&l, to);
+    fclose(to);
+    return text;
+}
+
+Test(limits, prints_a_table_that_adds_up)
+{
+    PLANNED(0, "--loops", "2", "--max-connections", "10000");
+    cr_assert(eq(str, printed(),
+                 "memory budget\n"
+                 "  publish_buffer        64.0MiB  received, not yet stored\n"
+                 "  read_buffer           32.0MiB  answers built or queued\n"
+                 "  json                   4.0MiB  admin bodies and their trees\n"
+                 "  connections           97.7MiB  10000 x (8KiB + 2KiB)\n"
+                 "  writer                36.0MiB  2 x 16MiB + 4MiB\n"
+                 "  indexes               10.4MiB  8MiB + 10000 x 256B\n"
+                 "  fixed                  6.0MiB  5MiB + 2 x 512KiB of loops\n"
+                 "  unassigned             5.9MiB\n"
+                 "  memory_limit         256.0MiB\n"));
+}
+
+Test(limits, marks_the_line_that_does_not_fit)
+{
+    char *text;
+
+    cr_assert(eq(int, plan(512, FLAGS("--publish-buffer", "600MiB")), ERR_BAD_INPUT));
+    text = printed();
+    cr_assert(has(text, "  publish_buffer       600.0MiB  received, not yet "
+                        "stored   <-- does not fit\n"));
+    cr_assert(has(text, "  too much             228.2MiB\n"));
+    cr_assert(has(text, "  memory_limit         384.0MiB  of the container's "
+                        "512.0MiB\n"));
+}
+
+/* ---- at runtime ---- */
+
+Test(limits, shows_no_figures_where_nobody_measures)
+{
+    struct limits_row row;
+
+    PLANNED(0);
+    limits_read(&l, LIMITS_FIXED, &row);
+    cr_assert(eq(str, (char *)row.name, "fixed"));
+    cr_assert(eq(u64, row.limit_bytes, 7 * MIB));
+    cr_assert(not(row.measured));
+}
+
+Test(limits, counts_what_comes_and_goes_and_its_highest)
+{
+    struct limits_row row;
+
+    PLANNED(0);
+    limits_count(&l, LIMITS_JSON, 300);
+    limits_count(&l, LIMITS_JSON, -200);
+    limits_count(&l, LIMITS_JSON, 50);
+    limits_read(&l, LIMITS_JSON, &row);
+    cr_assert(row.measured);
+    cr_assert(eq(u64, row.active_bytes, 150));
+    cr_assert(eq(u64, row.high_bytes, 300));
+}
+
+Test(limits, aborts_when_a_count_falls_below_zero, .signal = SIGABRT)
+{
+    PLANNED(0);
+    limits_count(&l, LIMITS_JSON, 10);
+    limits_count(&l, LIMITS_JSON, -11);
+}
+
+static void seven_and_nine(void *arg, uint64_t *active, uint64_t *high)
+{
+    *active = 7 * *(uint64_t *)arg;
+    *high = 9 * *(uint64_t *)arg;
+}
+
+Test(limits, asks_the_gauge_of_a_line)
+{
+    struct limits_row row;
+    uint64_t unit = 10;
+
+    PLANNED(0);
+    limits_gauge(&l, LIMITS_PUBLISH_BUFFER, seven_and_nine, &unit);
+    limits_read(&l, LIMITS_PUBLISH_BUFFER, &row);
+    cr_assert(row.measured);
+    cr_assert(eq(u64, row.active_bytes, 70));
+    cr_assert(eq(u64, row.high_bytes, 90));
+}
+
+Test(limits, reads_the_machine_it_runs_on)
+{
+    struct limits_machine m;
+
+    limits_machine_read(&m, "");
+    cr_assert(ge(u32, m.cores, 1));
+    cr_assert(ge(u64, m.descriptors, 64));
+}
