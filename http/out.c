@@ -9,19 +9,19 @@
 
 void out_init(struct out *o, size_t limit)
 {
-    *o = (struct out){.limit = limit};
+    *o = (struct out){ .limit = limit };
 }
 
 void out_init_in(struct out *o, char *buf, size_t size)
 {
-    *o = (struct out){.data = buf, .cap = size, .limit = size, .fixed = true};
+    *o = (struct out){ .data = buf, .cap = size, .limit = size, .fixed = true };
 }
 
 void out_fini(struct out *o)
 {
     if (!o->fixed)
         free(o->data);
-    *o = (struct out){0};
+    *o = (struct out){ 0 };
 }
 
 char *out_take(struct out *o, size_t *len)

@@ -239,7 +239,7 @@ static struct scan scan_of(struct bytes at)
 {
     const uint8_t *p = at.data;
 
-    return (struct scan){p, at.len ? p + at.len : p, NULL};
+    return (struct scan){ p, at.len ? p + at.len : p, NULL };
 }
 
 static const char *done(struct scan *s, struct bytes *at)

@@ -11,11 +11,12 @@ struct unit {
 
 /* Largest first: the first that divides a value exactly gives its shortest form. */
 static const struct unit duration_units[] = {
-    {"d", DAY_MS}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {0},
+    { "d", DAY_MS }, { "h", 3600000 }, { "m", 60000 },
+    { "s", 1000 },   { "ms", 1 },      { 0 },
 };
 static const struct unit size_units[] = {
-    {"TiB", 1ull << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20},
-    {"KiB", 1 << 10},    {"B", 1},         {0},
+    { "TiB", 1ull << 40 }, { "GiB", 1 << 30 }, { "MiB", 1 << 20 },
+    { "KiB", 1 << 10 },    { "B", 1 },         { 0 },
 };
 
 /* An empty view may point nowhere, and NULL + 0 is not C. */
@@ -91,7 +92,7 @@ static bool take_fraction(const char **p, const char *end, struct fraction *f)
 bool text_parse_duration(struct bytes t, uint64_t *ms)
 {
     const char *p = t.data, *end = end_of(t);
-    struct fraction f = {0, 1};
+    struct fraction f = { 0, 1 };
     uint64_t whole, scale;
 
     if (!take_digits(&p, end, &whole))
@@ -257,7 +258,7 @@ static bool take_char(const char **p, const char *end, char c)
 
 static unsigned days_in_month(struct date d)
 {
-    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     bool leap = d.year % 4 == 0 && (d.year % 100 != 0 || d.year % 400 == 0);
 
     return d.month == 2 && leap ? 29 : days[d.month - 1];

@@ -16,13 +16,13 @@ static struct batch_result result;
 
 static void given_some_limits(void)
 {
-    limits = (struct batch_limits){.max_messages = 4,
-                                   .max_body_bytes = 20,
-                                   .max_key_bytes = 8,
-                                   .max_content_type_bytes = 16,
-                                   .max_attributes = 2,
-                                   .max_attribute_name_bytes = 4,
-                                   .max_attribute_value_bytes = 6};
+    limits = (struct batch_limits){ .max_messages = 4,
+                                    .max_body_bytes = 20,
+                                    .max_key_bytes = 8,
+                                    .max_content_type_bytes = 16,
+                                    .max_attributes = 2,
+                                    .max_attribute_name_bytes = 4,
+                                    .max_attribute_value_bytes = 6 };
 }
 
 /* One packed message as a line: body|type|key|ttl|name=value,... */
@@ -414,9 +414,9 @@ struct expected { /* the columns of show */
 
 static void write_data(struct out *o, struct expected *x, bool typed)
 {
-    static const char *values[] = {"0",     "-1.5e3", "null",   "true",
-                                   "{}",    "[1, 2]", "[[[]]]", "{\"a\":\"\\ud800\"}",
-                                   "[\"\"]"};
+    static const char *values[] = { "0",     "-1.5e3", "null",   "true",
+                                    "{}",    "[1, 2]", "[[[]]]", "{\"a\":\"\\ud800\"}",
+                                    "[\"\"]" };
     const char *type = "text/plain; charset=utf-8";
 
     out_text(o, "\"data\":");
@@ -461,8 +461,8 @@ static void write_type(struct out *o, struct expected *x, bool typed)
 
 static void write_ttl(struct out *o, struct expected *x, bool typed)
 {
-    static const uint64_t scales[] = {1, 1000, 60000, 3600000, 86400000};
-    static const char *units[] = {"ms", "s", "m", "h", "d"};
+    static const uint64_t scales[] = { 1, 1000, 60000, 3600000, 86400000 };
+    static const char *units[] = { "ms", "s", "m", "h", "d" };
     unsigned unit = pick(5);
     uint64_t n = pick(2) ? pick(10) : (uint64_t)rand() >> pick(31);
     bool bare = unit == 1 && pick(2);
@@ -526,7 +526,7 @@ static void write_element(struct out *o, struct out *shown)
         write_attributes,
     };
     static struct expected x;
-    unsigned used = pick(16) << 1 | 1, order[5] = {0, 1, 2, 3, 4}, written = 0;
+    unsigned used = pick(16) << 1 | 1, order[5] = { 0, 1, 2, 3, 4 }, written = 0;
 
     memset(&x, 0, sizeof x);
     out_init(&x.attributes, 4096);
@@ -580,7 +580,7 @@ static void expect_any_batch(pack_fn pack, const char *before, const char *betwe
 
 Test(batch, whatever_is_written_is_what_is_packed, .timeout = 120)
 {
-    limits = (struct batch_limits){4, 1000, 1000, 1000, 4, 1000, 1000};
+    limits = (struct batch_limits){ 4, 1000, 1000, 1000, 4, 1000, 1000 };
     srand(5);
     for (unsigned i = 0; i < 20000; i++) {
         expect_any_batch(batch_pack_ndjson, "", "\n", "");

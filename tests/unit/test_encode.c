@@ -13,8 +13,9 @@ static struct record r;
 static void given_a_plain_record(void)
 {
     out_init(&o, 4096);
-    r = (struct record){
-        .time_ms = 1767323045678, .content_type = {"t/p", 3}, .body = {"hi", 2}};
+    r = (struct record){ .time_ms = 1767323045678,
+                         .content_type = { "t/p", 3 },
+                         .body = { "hi", 2 } };
 }
 
 static void expect_message(const char *json)

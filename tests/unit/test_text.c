@@ -302,7 +302,7 @@ Test(text, refuses_every_way_to_break_utf8)
 /* Decoding by the definition, one code point at a time, as the other opinion. */
 static bool utf8_by_definition(const uint8_t *p, size_t len)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
     for (size_t i = 0, n; i < len; i += n) {
         uint32_t c = p[i];

@@ -4,7 +4,7 @@
 #include <criterion/new/assert.h>
 #include <stdio.h>
 
-static const char *const verbs[] = {"batch", "purge", NULL};
+static const char *const verbs[] = { "batch", "purge", NULL };
 
 /* Segments joined by blanks, then "!verb". */
 static void expect_split(const char *path, const char *shown)
