@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,9 +74,9 @@ enum err address_parse(const char *text, struct sockaddr_storage *out, socklen_t
     if (!split(text, host, sizeof host, &port))
         return ERR_BAD_INPUT;
     if (host[0] == '\0')
-        strcpy(host, has_ipv6() ? "[::]" : "0.0.0.0");
+        snprintf(host, sizeof host, "%s", has_ipv6() ? "[::]" : "0.0.0.0");
     else if (!strcmp(host, "localhost"))
-        strcpy(host, "127.0.0.1");
+        snprintf(host, sizeof host, "127.0.0.1");
     if (host[0] == '[')
         ok = put_ipv6(out, len, host, port);
     else

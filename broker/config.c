@@ -299,7 +299,7 @@ static enum err read_flag(struct load *l, const struct flag *f)
 static enum err find_file_flag(struct load *l, int count, char *const *args,
                                const char **path)
 {
-    struct flag f;
+    struct flag f = { 0 };
     enum err e = ERR_OK;
 
     while (!e && count > 0) {
@@ -315,7 +315,7 @@ static enum err find_file_flag(struct load *l, int count, char *const *args,
 
 static enum err read_flags(struct load *l, int count, char *const *args)
 {
-    struct flag f;
+    struct flag f = { 0 };
     enum err e = ERR_OK;
 
     while (!e && count > 0) {

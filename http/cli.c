@@ -217,6 +217,8 @@ int cli_main(int argc, char **argv, char **envp, cli_serve_fn serve)
 {
     if (argc < 2)
         return run_serve(0, argv, envp, serve);
+    if (!strcmp(argv[argc - 1], "--help")) /* after a command or settings as well */
+        return run_help(0, argv, envp, serve);
     for (size_t i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name))
             return commands[i].run(argc - 2, argv + 2, envp, serve);

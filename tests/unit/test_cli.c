@@ -83,6 +83,13 @@ Test(cli, names_the_commands_it_knows, .init = cr_redirect_stderr)
         "healthcheck, --help, -h, --version\n");
 }
 
+Test(cli, helps_after_a_command_too, .init = cr_redirect_stdout)
+{
+    cr_assert(eq(int, CLI("check-config", "--help"), 0));
+    cr_assert(eq(int, CLI("--help"), 0));
+    cr_assert(eq(int, served, 0));
+}
+
 Test(cli, says_its_version, .init = cr_redirect_stdout)
 {
     cr_assert(eq(int, CLI("--version"), 0));
