@@ -1,0 +1,41 @@
+/*
+ * broker - all parts of the broker that know nothing of HTTP, opened and closed in order.
+ *
+ * Threads:  broker_open and broker_close on main; the fields are set once and read by any
+ *           thread, and what they point to says for itself who may call it.
+ */
+#ifndef SLUICE_BROKER_H
+#define SLUICE_BROKER_H
+
+#include "config.h"
+#include "ledger.h"
+#include "limits.h"
+#include "store.h"
+#include "waiters.h"
+#include "writer.h"
+
+#include <stdatomic.h>
+
+struct broker {
+    const struct config *config;
+    struct limits *limits;
+    const struct store_ops *ops;
+    struct store *store;
+    struct writer *writer;
+    struct waiters *waiters;
+    struct ledger *publish; /* bytes on their way in */
+    struct ledger *read;    /* bytes on their way out */
+    struct ledger *json;    /* admin bodies and their trees */
+    _Atomic bool draining;  /* no new publishes; parked readers are answered */
+    int64_t started_ms;     /* wall clock */
+};
+
+/* Config and limits must outlive the broker; its ledgers report to the limits' lines.
+ * Reasons for failure are logged. */
+MUST_CHECK enum err broker_open(const struct config *c, struct limits *limits,
+                                struct broker **out);
+
+/* Commits what was accepted, then closes. Every HTTP loop must have ended. */
+void broker_close(struct broker *b);
+
+#endif

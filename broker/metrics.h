@@ -1,0 +1,95 @@
+/*
+ * metrics - what the broker counts about itself.
+ *
+ * Counters, gauges and histograms of the whole process, one table below. An increment is
+ * one relaxed atomic add. Nothing here has a label per topic or client: the size of
+ * /metrics does not depend on what clients do.
+ *
+ * Units:    base units, in the name: _bytes, _seconds, _total.
+ * Threads:  any.
+ */
+#ifndef SLUICE_METRICS_H
+#define SLUICE_METRICS_H
+
+#include <stdint.h>
+
+#define METRICS_TABLE(X)                                                               \
+    X(CONNECTIONS, gauge, "sluice_connections", "Open client connections")             \
+    X(CONNECTIONS_ACCEPTED, counter, "sluice_connections_accepted_total",              \
+      "Connections accepted since start")                                              \
+    X(CONNECTIONS_REFUSED, counter, "sluice_connections_refused_total",                \
+      "Connections closed at once because max_connections was reached")                \
+    X(CONNECTIONS_LINGERING, gauge, "sluice_connections_lingering",                    \
+      "Connections answered early whose client is still sending")                      \
+    X(REQUESTS, counter, "sluice_requests_total", "Requests begun")                    \
+    X(REQUESTS_IN_FLIGHT, gauge, "sluice_requests_in_flight",                          \
+      "Requests begun and not yet ended")                                              \
+    X(RESPONSES_2XX, counter, "sluice_responses_2xx_total", "Answers with status 2xx") \
+    X(RESPONSES_3XX, counter, "sluice_responses_3xx_total", "Answers with status 3xx") \
+    X(RESPONSES_4XX, counter, "sluice_responses_4xx_total", "Answers with status 4xx") \
+    X(RESPONSES_5XX, counter, "sluice_responses_5xx_total", "Answers with status 5xx") \
+    X(REQUESTS_ABORTED, counter, "sluice_requests_aborted_total",                      \
+      "Requests whose client went away before the answer was sent")                    \
+    X(SLOW_BODIES, counter, "sluice_slow_bodies_total",                                \
+      "Uploads cut because they were slower than min_body_rate")                       \
+    X(READERS_PARKED, gauge, "sluice_readers_parked",                                  \
+      "Long-poll readers waiting for a message")                                       \
+    X(READERS_LEFT, counter, "sluice_readers_left_total",                              \
+      "Parked readers whose client went away")                                         \
+    X(SUSPENSIONS, counter, "sluice_suspensions_total",                                \
+      "Times a connection was suspended, for any reason")                              \
+    X(UPLOADS, gauge, "sluice_uploads", "Large messages being streamed in")            \
+    X(UPLOADS_DROPPED, counter, "sluice_uploads_dropped_total",                        \
+      "Large messages given up before their end")                                      \
+    X(JOBS_QUEUED, gauge, "sluice_writer_queue", "Jobs that wait for the writer")      \
+    X(COMMITS, counter, "sluice_commits_total", "Store transactions committed")        \
+    X(COMMITS_FAILED, counter, "sluice_commits_failed_total",                          \
+      "Store transactions that failed and stored nothing")                             \
+    X(COMMIT_MESSAGES, counter, "sluice_commit_messages_total",                        \
+      "Messages made durable since start")                                             \
+    X(COMMIT_BYTES, counter, "sluice_commit_bytes_total",                              \
+      "Bytes of message bodies made durable since start")                              \
+    X(DELIVERED_MESSAGES, counter, "sluice_delivered_messages_total",                  \
+      "Messages put into answers to readers")                                          \
+    X(DELIVERED_BYTES, counter, "sluice_delivered_bytes_total",                        \
+      "Bytes of message bodies put into answers to readers")
+
+enum metric {
+#define X(id, kind, name, help) METRIC_##id,
+    METRICS_TABLE(X)
+#undef X
+        METRIC_COUNT
+};
+
+#define HISTOGRAMS_TABLE(X)                                                            \
+    X(COMMIT, "sluice_commit_seconds", "Duration of a store transaction with its sync") \
+    X(PUBLISH, "sluice_publish_seconds",                                               \
+      "From the end of a publish request's body to its answer")
+
+enum histogram {
+#define X(id, name, help) HISTOGRAM_##id,
+    HISTOGRAMS_TABLE(X)
+#undef X
+        HISTOGRAM_COUNT
+};
+
+void metric_add(enum metric m, int64_t n);
+int64_t metric_get(enum metric m);
+
+void metric_observe_us(enum histogram h, int64_t us);
+
+struct metric_info {
+    const char *name, *kind, *help;
+};
+const struct metric_info *metric_info(enum metric m);
+
+#define HISTOGRAM_BUCKETS 14
+struct histogram_figures {
+    const char *name, *help;
+    double upper_seconds[HISTOGRAM_BUCKETS]; /* the last counts everything: +Inf */
+    uint64_t cumulative[HISTOGRAM_BUCKETS + 1];
+    uint64_t sum_us;
+};
+void histogram_read(enum histogram h, struct histogram_figures *out);
+
+#endif

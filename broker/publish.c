@@ -1,0 +1,201 @@
+#include "publish.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+#define RECORD_OVERHEAD 96u /* keys, index and page slack of a message in the store */
+#define DROP_STEP 1024u
+
+uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
+                     uint64_t ttl_ms)
+{
+    uint64_t cap = s->ttl_ms ? s->ttl_ms : default_ttl_ms ? default_ttl_ms : UINT64_MAX;
+
+    return has_ttl && ttl_ms < cap ? ttl_ms : cap;
+}
+
+static enum err refuse(struct publish *p, enum publish_refusal why, enum err e)
+{
+    p->refusal = why;
+    return e;
+}
+
+static enum err find_topic(struct publish *p, struct turn *t, struct store_topic **topic)
+{
+    static const struct topic_settings defaults;
+    enum err e = t->ops->topic_find(t->store, p->topic, topic);
+
+    if (e != ERR_NOT_FOUND)
+        return e;
+    if (!p->auto_create)
+        return refuse(p, PUBLISH_NO_TOPIC, ERR_NOT_FOUND);
+    return t->ops->topic_create(t->store, p->topic, &defaults, t->now_ms, topic);
+}
+
+/* Makes place under the topic's own quota by dropping its oldest messages. */
+static enum err drop_oldest(struct turn *t, struct store_topic *topic, uint64_t max,
+                            uint64_t needed)
+{
+    const struct topic_state *s = t->ops->topic_state(topic);
+    struct store_step step = { .more = true };
+
+    while (s->live_bytes + needed > max && s->live && step.more) {
+        uint64_t each = s->live_bytes / s->live + 1;
+        uint64_t count = (s->live_bytes + needed - max) / each / 2 + 1;
+        enum err e = t->ops->remove_step(t->store, topic, s->next_offset,
+                                         count < DROP_STEP ? (unsigned)count : DROP_STEP,
+                                         &step);
+        if (e)
+            return turn_spoil(t, e);
+        turn_trash(t);
+    }
+    return ERR_OK;
+}
+
+static enum err check_quota(struct publish *p, struct turn *t, struct store_topic *topic)
+{
+    const struct topic_state *s = t->ops->topic_state(topic);
+    uint64_t max = s->settings.max_bytes;
+
+    if (!max || s->live_bytes + p->total_bytes <= max)
+        return ERR_OK;
+    p->quota_bytes = max;
+    if (p->total_bytes > max || s->settings.overflow != STORE_OVERFLOW_DROP_OLDEST)
+        return refuse(p, PUBLISH_QUOTA, ERR_FULL);
+    return drop_oldest(t, topic, max, p->total_bytes);
+}
+
+static int64_t expiry(const struct publish *p, const struct topic_state *s, int64_t now_ms,
+                      const struct packed_message *m)
+{
+    uint64_t ttl = publish_ttl(&s->settings, p->default_ttl_ms, m->has_ttl, m->ttl_ms);
+
+    return ttl > (uint64_t)(INT64_MAX - now_ms) ? 0 : now_ms + (int64_t)ttl;
+}
+
+static void lower(uint8_t *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] >= 'A' && text[i] <= 'Z')
+            text[i] |= 0x20;
+}
+
+/* The record's attribute list has no tags; it is written over the packed run, which is
+ * longer and not needed any more. Names are kept in lower case, whichever door they came
+ * by: as headers they know no case. */
+static struct bytes untag(struct bytes run)
+{
+    uint8_t *start = (uint8_t *)(uintptr_t)run.data, *out = start;
+    struct bytes name, value;
+
+    while (packed_attribute(&run, &name, &value)) {
+        out += varint_put(out, name.len);
+        memmove(out, name.data, name.len);
+        lower(out, name.len);
+        out += name.len;
+        out += varint_put(out, value.len);
+        memmove(out, value.data, value.len);
+        out += value.len;
+    }
+    return bytes_of(start, (size_t)(out - start));
+}
+
+static enum err append_one(struct publish *p, struct turn *t, struct store_topic *topic,
+                           const struct packed_message *m, uint64_t *offset)
+{
+    const struct topic_state *s = t->ops->topic_state(topic);
+    struct record r = { .time_ms = t->now_ms,
+                        .expires_ms = expiry(p, s, t->now_ms, m),
+                        .key = m->key,
+                        .content_type = m->content_type,
+                        .attributes = untag(m->attributes),
+                        .body = m->body,
+                        .blob_id = p->blob_id,
+                        .blob_size = p->blob_size };
+    enum err e = t->ops->append(t->store, topic, &r, offset);
+
+    if (e)
+        return e;
+    p->time_ms = r.time_ms;
+    p->expires_ms = r.expires_ms;
+    if (r.expires_ms)
+        turn_due(t, r.expires_ms);
+    return ERR_OK;
+}
+
+static enum err append_all(struct publish *p, struct turn *t, struct store_topic *topic)
+{
+    struct bytes at = { p->body, p->body_len };
+    struct packed_message m;
+    uint64_t offset;
+    enum err e;
+
+    if (!p->batch)
+        return append_one(p, t, topic, &p->one, &p->first_offset);
+    for (uint64_t i = 0; !(e = packed_next(&at, &m)); i++) {
+        e = append_one(p, t, topic, &m, &offset);
+        if (e)
+            return e;
+        if (i == 0)
+            p->first_offset = offset;
+    }
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err publish_run(struct job *j, struct turn *t)
+{
+    struct publish *p = (struct publish *)j;
+    struct store_topic *topic;
+    enum err e;
+
+    e = t->ops->room(t->store, (p->blob_id ? 0 : p->total_bytes) +
+                                   p->count * RECORD_OVERHEAD);
+    if (e)
+        return refuse(p, PUBLISH_STORE_FULL, e);
+    e = find_topic(p, t, &topic);
+    if (e)
+        return e == ERR_NOT_FOUND ? e : turn_spoil(t, e);
+    e = check_quota(p, t, topic);
+    if (e)
+        return e;
+    e = append_all(p, t, topic);
+    if (e)
+        return turn_spoil(t, e);
+    t->messages += p->count;
+    t->bytes += p->total_bytes;
+    turn_wake(t, p->topic);
+    return ERR_OK;
+}
+
+static void publish_done(struct job *j, enum err e)
+{
+    struct publish *p = (struct publish *)j;
+
+    p->outcome = e;
+    if (e == ERR_FULL && !p->refusal)
+        p->refusal = PUBLISH_STORE_FULL;
+}
+
+void publish_submit(struct publish *p)
+{
+    p->job.run = publish_run;
+    p->job.done = publish_done;
+    if (!p->batch)
+        p->count = 1;
+    p->job.cost = p->body_len + p->count * RECORD_OVERHEAD;
+    if (!p->batch)
+        p->total_bytes = p->blob_id ? p->blob_size : p->body_len;
+    p->submitted_us = clock_mono_us();
+    writer_submit(p->writer, &p->job);
+}
+
+void publish_free(struct publish *p)
+{
+    if (!p)
+        return;
+    free(p->body);
+    free(p->meta);
+    ledger_release(&p->grant);
+    free(p);
+}

@@ -1,0 +1,67 @@
+/*
+ * publish - messages on their way to disk: all of one request, or none.
+ *
+ * A door fills one in, with the bytes paid by a grant, and submits it to the writer. It
+ * comes back by its letter with an outcome and, when that is ERR_OK, with the offsets of
+ * messages that are on disk.
+ *
+ * Threads:  made, submitted and freed on an HTTP loop; run on the writer in between.
+ * Owner:    owns its buffers and its grant; publish_free gives all of it back.
+ */
+#ifndef SLUICE_PUBLISH_H
+#define SLUICE_PUBLISH_H
+
+#include "ledger.h"
+#include "packed.h"
+#include "writer.h"
+
+/* What the ledger is charged for a message beside its bytes: this struct, the request's
+ * own state, and what the store keeps of it during a transaction. */
+#define PUBLISH_OVERHEAD 1024u
+
+enum publish_refusal { /* why outcome is ERR_FULL or ERR_NOT_FOUND */
+    PUBLISH_FINE = 0,
+    PUBLISH_STORE_FULL,
+    PUBLISH_QUOTA,
+    PUBLISH_NO_TOPIC,
+};
+
+struct publish {
+    struct job job; /* first: a job's letter leads back here */
+    void *arg;      /* the submitter's; NULL once it has gone */
+    struct writer *writer;
+
+    struct bytes topic;  /* lives in meta */
+    uint8_t *meta;       /* owned: topic name and the fields of `one` */
+    uint8_t *body;       /* owned: the body of `one`, or the packed batch */
+    size_t body_len;
+    struct grant grant;  /* pays for all of it */
+    struct packed_message one; /* used when not a batch */
+    uint64_t blob_id, blob_size; /* not 0: the body of `one` was streamed */
+    bool batch;
+    uint64_t count;       /* messages in the batch */
+    uint64_t total_bytes; /* of their bodies */
+    uint64_t default_ttl_ms;
+    bool auto_create;
+
+    /* The outcome. */
+    enum err outcome;
+    enum publish_refusal refusal;
+    uint64_t first_offset;
+    int64_t time_ms, expires_ms; /* of the (last) message */
+    uint64_t quota_bytes;        /* PUBLISH_QUOTA: the topic's limit */
+    int64_t submitted_us;
+};
+
+/* Ttl in force: the message's own, capped by the topic's, which stands in for a missing
+ * one. UINT64_MAX: never expires. */
+uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
+                     uint64_t ttl_ms);
+
+/* Takes p over until its letter arrives. The caller has set p->writer, p->job.home and
+ * p->job.letter.open. */
+void publish_submit(struct publish *p);
+
+void publish_free(struct publish *p);
+
+#endif

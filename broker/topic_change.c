@@ -1,0 +1,97 @@
+#include "topic_change.h"
+
+#define PURGE_STEP 20000u
+
+static bool same_settings(const struct topic_settings *a, const struct topic_settings *b)
+{
+    return a->ttl_ms == b->ttl_ms && a->max_bytes == b->max_bytes &&
+           a->overflow == b->overflow;
+}
+
+static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
+{
+    struct store_topic *topic;
+    enum err e = t->ops->topic_find(t->store, name, &topic);
+
+    if (e == ERR_NOT_FOUND) {
+        e = t->ops->room(t->store, 4096);
+        if (e)
+            return e;
+        c->created = true;
+        e = t->ops->topic_create(t->store, name, &c->settings, t->now_ms, &topic);
+        if (e)
+            return turn_spoil(t, e);
+    }
+    if (e)
+        return turn_spoil(t, e);
+    c->state = *t->ops->topic_state(topic);
+    return same_settings(&c->state.settings, &c->settings) ? ERR_OK : ERR_EXISTS;
+}
+
+static enum err patch(struct topic_change *c, struct turn *t, struct store_topic *topic)
+{
+    struct topic_settings s = t->ops->topic_state(topic)->settings;
+    enum err e;
+
+    if (c->set & TOPIC_SET_TTL)
+        s.ttl_ms = c->settings.ttl_ms;
+    if (c->set & TOPIC_SET_MAX_BYTES)
+        s.max_bytes = c->settings.max_bytes;
+    if (c->set & TOPIC_SET_OVERFLOW)
+        s.overflow = c->settings.overflow;
+    e = t->ops->topic_configure(t->store, topic, &s);
+    if (e)
+        return turn_spoil(t, e);
+    c->state = *t->ops->topic_state(topic);
+    return ERR_OK;
+}
+
+static enum err purge(struct topic_change *c, struct turn *t, struct store_topic *topic)
+{
+    struct store_step step;
+    enum err e;
+
+    if (c->before_offset == UINT64_MAX)
+        c->before_offset = t->ops->topic_state(topic)->next_offset;
+    e = t->ops->remove_step(t->store, topic, c->before_offset, PURGE_STEP, &step);
+    if (e)
+        return turn_spoil(t, e);
+    turn_trash(t);
+    c->removed += step.messages;
+    c->state = *t->ops->topic_state(topic);
+    return step.more ? ERR_BUSY : ERR_OK;
+}
+
+static enum err change_run(struct job *j, struct turn *t)
+{
+    struct topic_change *c = (struct topic_change *)j;
+    struct bytes name = bytes_of(c->name, c->name_len);
+    struct store_topic *topic;
+    enum err e;
+
+    if (c->kind == TOPIC_PUT)
+        return put(c, t, name);
+    e = t->ops->topic_find(t->store, name, &topic);
+    if (e)
+        return e == ERR_NOT_FOUND ? e : turn_spoil(t, e);
+    if (c->kind == TOPIC_PATCH)
+        return patch(c, t, topic);
+    if (c->kind == TOPIC_PURGE)
+        return purge(c, t, topic);
+    e = t->ops->topic_delete(t->store, topic);
+    turn_trash(t);
+    return e ? turn_spoil(t, e) : ERR_OK;
+}
+
+static void change_done(struct job *j, enum err e)
+{
+    ((struct topic_change *)j)->outcome = e;
+}
+
+void topic_change_submit(struct writer *w, struct topic_change *c)
+{
+    c->job.run = change_run;
+    c->job.done = change_done;
+    c->job.cost = 4096;
+    writer_submit(w, &c->job);
+}

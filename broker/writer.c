@@ -1,0 +1,474 @@
+/*
+ * Invariants:
+ *  1. A job is in `queue`, in `turn`, in `again`, or gone home; never in two of them.
+ *  2. No letter leaves before the commit that decides it.
+ *  3. Between begin and commit or abort the thread waits for nothing but the disk.
+ */
+#include "writer.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define SWEEP_BUSY 2000u   /* records taken out beside publishers, at least */
+#define SWEEP_IDLE 20000u  /* and when nobody publishes */
+#define TRASH_STEP 256u    /* chunks of 128 KiB: at most 32 MiB of pages in one step */
+#define PAUSE_MS 100     /* after a failed turn, so that a full disk is not a busy loop */
+#define WAKES_MAX 1024u
+#define HOMES_MAX 256u
+
+struct chain {
+    struct job *first, **last;
+};
+
+struct delivery { /* letters for one loop, posted together */
+    struct mailbox *home;
+    struct letter *first, *last;
+    unsigned count;
+};
+
+struct writer {
+    struct writer_options o; /* set once */
+    pthread_t thread;
+    _Atomic bool healthy;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct chain queue;
+    bool idle, stop;
+
+    /* Writer thread only. */
+    struct chain turn, again;
+    enum err spoiled;
+    bool trash;
+    int64_t next_due_ms, last_sync_ms;
+    int64_t pause_until_ms; /* after a failure: no sweeping before; monotonic */
+    unsigned wakes[WAKES_MAX], wake_count;
+    bool wake_all, unsynced;
+    struct delivery deliveries[HOMES_MAX];
+    unsigned delivery_count;
+};
+
+static void chain_init(struct chain *c)
+{
+    c->first = NULL;
+    c->last = &c->first;
+}
+
+static void chain_add(struct chain *c, struct job *j)
+{
+    j->next = NULL;
+    *c->last = j;
+    c->last = &j->next;
+}
+
+static struct job *chain_take(struct chain *c)
+{
+    struct job *j = c->first;
+
+    if (j && !(c->first = j->next))
+        c->last = &c->first;
+    return j;
+}
+
+static void chain_splice(struct chain *to, struct chain *from)
+{
+    if (!from->first)
+        return;
+    *to->last = from->first;
+    to->last = from->last;
+    chain_init(from);
+}
+
+void turn_wake(struct turn *t, struct bytes topic)
+{
+    struct writer *w = t->writer;
+    unsigned slot = waiters_slot(topic);
+
+    if (w->wake_count && w->wakes[w->wake_count - 1] == slot)
+        return;
+    if (w->wake_count < WAKES_MAX)
+        w->wakes[w->wake_count++] = slot;
+    else
+        w->wake_all = true;
+}
+
+void turn_due(struct turn *t, int64_t due_ms)
+{
+    struct writer *w = t->writer;
+
+    if (!w->next_due_ms || due_ms < w->next_due_ms)
+        w->next_due_ms = due_ms;
+}
+
+void turn_trash(struct turn *t)
+{
+    t->writer->trash = true;
+}
+
+enum err turn_spoil(struct turn *t, enum err e)
+{
+    return t->writer->spoiled = e;
+}
+
+/* ---- what leaves after the commit ---- */
+
+static void deliver(struct writer *w, struct job *j)
+{
+    struct delivery *d = w->deliveries, *end = d + w->delivery_count;
+
+    while (d < end && d->home != j->home)
+        d++;
+    if (d == end) {
+        assert(w->delivery_count < HOMES_MAX); /* one home a loop; config bounds loops */
+        w->delivery_count++;
+        *d = (struct delivery){ .home = j->home };
+    }
+    j->letter.next = NULL;
+    if (d->first)
+        d->last->next = &j->letter;
+    else
+        d->first = &j->letter;
+    d->last = &j->letter;
+    d->count++;
+}
+
+static void finish(struct writer *w, struct job *j, enum err e)
+{
+    struct mailbox *home = j->home;
+
+    metric_add(METRIC_JOBS_QUEUED, -1);
+    j->done(j, e); /* frees a job without a home */
+    if (home)
+        deliver(w, j);
+}
+
+static void send_letters(struct writer *w)
+{
+    for (unsigned i = 0; i < w->delivery_count; i++) {
+        struct delivery *d = &w->deliveries[i];
+
+        mailbox_post_chain(d->home, d->first, d->last);
+        atomic_fetch_sub(&d->home->owed, d->count);
+    }
+    w->delivery_count = 0;
+}
+
+static void wake_readers(struct writer *w)
+{
+    if (w->wake_all)
+        for (unsigned slot = 0; slot < WAITERS_SLOTS; slot++)
+            waiters_wake(w->o.waiters, slot);
+    else
+        for (unsigned i = 0; i < w->wake_count; i++)
+            waiters_wake(w->o.waiters, w->wakes[i]);
+    waiters_flush(w->o.waiters);
+}
+
+/* ---- taking out ---- */
+
+static void look_ahead(struct writer *w)
+{
+    struct store_stats stats;
+
+    if (w->o.ops->stats(w->o.store, &stats))
+        return;
+    w->next_due_ms = stats.next_due_ms;
+    w->trash = stats.trash;
+}
+
+/* Steps grow with what was appended, so that a steady stream is taken out as fast as it
+ * comes in. */
+static enum err sweep(struct writer *w, struct turn *t, bool busy)
+{
+    unsigned max = busy ? SWEEP_BUSY : SWEEP_IDLE;
+    struct store_step step = { 0 };
+    enum err e = ERR_OK;
+
+    if (busy && t->messages * 2 > max)
+        max = t->messages * 2 > SWEEP_IDLE ? SWEEP_IDLE : (unsigned)t->messages * 2;
+    if (w->next_due_ms && w->next_due_ms <= t->now_ms) {
+        e = w->o.ops->expire_step(w->o.store, t->now_ms, max, &step);
+        if (!e && !step.more)
+            look_ahead(w);
+    }
+    if (!e && w->trash) {
+        e = w->o.ops->trash_step(w->o.store, TRASH_STEP, &step);
+        w->trash = !e && step.more;
+    }
+    return e;
+}
+
+/* ---- a turn ---- */
+
+/* Moves jobs that fit into one transaction from the queue into the turn. */
+static void take_jobs(struct writer *w)
+{
+    size_t bytes = 0;
+
+    chain_splice(&w->turn, &w->again);
+    pthread_mutex_lock(&w->lock);
+    while (w->queue.first &&
+           (bytes == 0 || bytes + w->queue.first->cost <= w->o.turn_bytes)) {
+        struct job *j = chain_take(&w->queue);
+
+        bytes += j->cost;
+        chain_add(&w->turn, j);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Runs the jobs; those that are through stay in the turn with their outcome to come. */
+static void run_jobs(struct writer *w, struct turn *t)
+{
+    struct chain waiting = w->turn;
+    struct job *j;
+
+    if (!waiting.first)
+        return;
+    chain_init(&w->turn);
+    while ((j = chain_take(&waiting))) {
+        enum err e = j->run(j, t);
+
+        if (w->spoiled) {
+            chain_add(&w->turn, j);
+            chain_splice(&w->turn, &waiting);
+            return;
+        }
+        if (e == ERR_BUSY)
+            chain_add(&w->again, j);
+        else if (e)
+            finish(w, j, e); /* its letter still waits for the turn's end */
+        else
+            chain_add(&w->turn, j);
+    }
+}
+
+static void finish_all(struct writer *w, enum err e)
+{
+    struct job *j;
+
+    while ((j = chain_take(&w->turn)))
+        finish(w, j, e);
+    if (e)
+        while ((j = chain_take(&w->again)))
+            finish(w, j, e);
+}
+
+static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
+{
+    enum err e = w->o.ops->commit(w->o.store);
+
+    if (e) {
+        metric_add(METRIC_COMMITS_FAILED, 1);
+        return e;
+    }
+    metric_add(METRIC_COMMITS, 1);
+    metric_add(METRIC_COMMIT_MESSAGES, (int64_t)t->messages);
+    metric_add(METRIC_COMMIT_BYTES, (int64_t)t->bytes);
+    metric_observe_us(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
+    w->unsynced = w->o.relaxed;
+    return ERR_OK;
+}
+
+static enum err transaction(struct writer *w, struct turn *t)
+{
+    int64_t started_us = clock_mono_us();
+    enum err e = w->o.ops->begin(w->o.store);
+
+    if (e)
+        return e;
+    run_jobs(w, t);
+    if (!w->spoiled)
+        e = sweep(w, t, w->turn.first || w->again.first);
+    if (w->spoiled || e) {
+        w->o.ops->abort(w->o.store);
+        metric_add(METRIC_COMMITS_FAILED, 1);
+        return w->spoiled ? w->spoiled : e;
+    }
+    return commit(w, t, started_us);
+}
+
+static void take_turn(struct writer *w)
+{
+    struct turn t = { .ops = w->o.ops,
+                      .store = w->o.store,
+                      .now_ms = clock_wall_ms(),
+                      .writer = w };
+    enum err e;
+
+    w->spoiled = ERR_OK;
+    w->wake_all = false;
+    w->wake_count = 0;
+    take_jobs(w);
+    e = transaction(w, &t);
+    if (e) {
+        LOG_WARN("writer", "turn_failed", LOG_S("error", err_name(e)));
+        w->trash = true; /* what the turn found out about deletions is void: look again */
+        w->next_due_ms = 1;
+        w->pause_until_ms = clock_mono_ms() + PAUSE_MS;
+    }
+    atomic_store(&w->healthy, !e || e == ERR_FULL);
+    finish_all(w, e);
+    if (!e)
+        wake_readers(w);
+    send_letters(w);
+}
+
+/* ---- the thread ---- */
+
+static bool something_due(const struct writer *w)
+{
+    if (w->again.first)
+        return true;
+    if (w->pause_until_ms && clock_mono_ms() < w->pause_until_ms)
+        return false;
+    return w->trash || (w->next_due_ms && w->next_due_ms <= clock_wall_ms());
+}
+
+/* How long to sleep when no job comes; -1: for good. */
+static int64_t sleep_ms(const struct writer *w)
+{
+    int64_t ms = 1000; /* wall clocks jump: look once a second at least */
+
+    if (w->pause_until_ms > clock_mono_ms())
+        return PAUSE_MS;
+    if (!w->next_due_ms)
+        return w->unsynced ? ms : -1;
+    if (w->next_due_ms - clock_wall_ms() < ms)
+        ms = w->next_due_ms - clock_wall_ms();
+    return ms < 1 ? 1 : ms;
+}
+
+static void wait_for_work(struct writer *w)
+{
+    int64_t ms = sleep_ms(w);
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    w->idle = true;
+    if (ms < 0)
+        pthread_cond_wait(&w->work, &w->lock);
+    else
+        pthread_cond_timedwait(&w->work, &w->lock, &until);
+    w->idle = false;
+}
+
+static void background_sync(struct writer *w)
+{
+    int64_t now = clock_mono_ms();
+
+    if (!w->unsynced || now - w->last_sync_ms < 1000)
+        return;
+    if (w->o.ops->sync(w->o.store) == ERR_OK)
+        w->unsynced = false;
+    w->last_sync_ms = now;
+}
+
+static void *writer_main(void *arg)
+{
+    struct writer *w = arg;
+    bool stopping = false, work;
+
+    while (!stopping) {
+        pthread_mutex_lock(&w->lock);
+        if (!w->queue.first && !w->stop && !something_due(w))
+            wait_for_work(w);
+        work = w->queue.first || w->again.first;
+        stopping = w->stop && !work;
+        pthread_mutex_unlock(&w->lock);
+        if (work || (!stopping && something_due(w)))
+            take_turn(w);
+        background_sync(w);
+    }
+    if (w->unsynced)
+        (void)!w->o.ops->sync(w->o.store);
+    return NULL;
+}
+
+static enum err first_look(struct writer *w)
+{
+    enum err e = w->o.ops->begin(w->o.store);
+
+    if (e)
+        return e;
+    look_ahead(w);
+    w->o.ops->abort(w->o.store);
+    return ERR_OK;
+}
+
+enum err writer_start(const struct writer_options *o, struct writer **out)
+{
+    struct writer *w = calloc(1, sizeof *w);
+    pthread_condattr_t attr;
+    enum err e;
+
+    if (!w)
+        return ERR_NO_MEMORY;
+    w->o = *o;
+    w->healthy = true;
+    chain_init(&w->queue);
+    chain_init(&w->turn);
+    chain_init(&w->again);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->work, &attr);
+    pthread_condattr_destroy(&attr);
+    e = first_look(w);
+    if (!e && pthread_create(&w->thread, NULL, writer_main, w))
+        e = ERR_NO_MEMORY;
+    if (e) {
+        free(w);
+        return e;
+    }
+    pthread_setname_np(w->thread, "sluice-writer");
+    *out = w;
+    return ERR_OK;
+}
+
+void writer_stop(struct writer *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+void writer_submit(struct writer *w, struct job *j)
+{
+    bool wake;
+
+    if (j->home)
+        atomic_fetch_add(&j->home->owed, 1);
+    metric_add(METRIC_JOBS_QUEUED, 1);
+    pthread_mutex_lock(&w->lock);
+    chain_add(&w->queue, j);
+    wake = w->idle;
+    w->idle = false;
+    pthread_mutex_unlock(&w->lock);
+    if (wake)
+        pthread_cond_signal(&w->work);
+}
+
+bool writer_healthy(struct writer *w)
+{
+    return atomic_load(&w->healthy);
+}

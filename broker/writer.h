@@ -1,0 +1,76 @@
+/*
+ * writer - the one thread that changes the store.
+ *
+ * It takes all jobs that wait, runs them in one transaction, commits (one sync for all of
+ * them), and then tells each its outcome. Between jobs it takes out what has expired and
+ * frees what was deleted, in bounded steps, so that publishing never waits for a sweep.
+ *
+ *   queued -> run (inside the transaction) -> committed -> done -> letter home
+ *                      |                         |
+ *                      '-- refused: nothing of it is stored; the others go on
+ *                                                '-- commit failed: all of the turn failed
+ *
+ * Threads:  writer_submit: any. run and done: the writer.
+ * Owner:    a job belongs to the writer from writer_submit until `done` returns; with a
+ *           home, then to its letter.
+ */
+#ifndef SLUICE_WRITER_H
+#define SLUICE_WRITER_H
+
+#include "base/err.h"
+#include "mailbox.h"
+#include "store.h"
+#include "waiters.h"
+
+struct writer;
+
+struct turn { /* what a job sees while it runs */
+    const struct store_ops *ops;
+    struct store *store;
+    int64_t now_ms;       /* wall clock of the whole turn */
+    struct writer *writer;
+    uint64_t messages, bytes; /* appended in this turn */
+};
+
+struct job {
+    struct letter letter; /* posted home after `done`; letter.open is the submitter's */
+    struct mailbox *home; /* NULL: nobody waits, `done` frees the job */
+    struct job *next;     /* the writer's */
+    size_t cost;          /* bytes it may add to the transaction */
+
+    /* ERR_BUSY: commit what was done and run me again in the next turn. ERR_OK, or a
+     * refusal with nothing changed. A job that changed something and cannot go on calls
+     * turn_spoil first: the whole transaction is then given up. */
+    enum err (*run)(struct job *j, struct turn *t);
+    void (*done)(struct job *j, enum err e);
+};
+
+struct writer_options {
+    const struct store_ops *ops;
+    struct store *store;
+    struct waiters *waiters;
+    size_t turn_bytes; /* job costs in one transaction; one job may exceed it alone */
+    bool relaxed;      /* sync in the background, once a second */
+};
+
+MUST_CHECK enum err writer_start(const struct writer_options *o, struct writer **out);
+
+/* Finishes every job submitted so far, then ends the thread. */
+void writer_stop(struct writer *w);
+
+void writer_submit(struct writer *w, struct job *j);
+
+/* Inside run: readers of this topic are to be woken once the turn is committed. */
+void turn_wake(struct turn *t, struct bytes topic);
+/* Inside run: something becomes due at this time. */
+void turn_due(struct turn *t, int64_t due_ms);
+/* Inside run: there is something for store_trash_step. */
+void turn_trash(struct turn *t);
+/* Inside run: the transaction is half changed and must not be committed; all of the turn
+ * fails with `e`. Returns e. */
+enum err turn_spoil(struct turn *t, enum err e);
+
+/* False after a commit failed for another reason than lack of room, until one succeeds. */
+bool writer_healthy(struct writer *w);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * loop - one HTTP thread: its daemon, its mailbox, its deadlines, its watch for clients
+ * that left.
+ *
+ * Each loop owns a libmicrohttpd daemon in external epoll mode with a listening socket of
+ * its own (SO_REUSEPORT). A connection lives on one loop from accept to close; it is
+ * suspended and resumed there only. Other threads talk to a loop through its mailbox.
+ *
+ * Two ways to make a connection wait, because of what they cost in the library:
+ *   held       the request is complete and its answer is a commit away. The handler
+ *              returns without an answer and is asked again at the next run. No system
+ *              call, no list to walk.
+ *   suspended  the wait may be long (room in a buffer, a parked reader). The library
+ *              forgets the socket until the resume, so the loop watches it for the client
+ *              leaving.
+ *
+ * Threads:  loop_start, loop_stop: main. All else: the loop's own thread.
+ */
+#ifndef SLUICE_LOOP_H
+#define SLUICE_LOOP_H
+
+#include "broker.h"
+#include "fetch.h"
+#include "linger.h"
+#include "timers.h"
+
+#include <microhttpd.h>
+
+#define LOOP_PARK_BUCKETS WAITERS_SLOTS
+
+struct request;
+
+struct source { /* a descriptor in the loop's epoll set */
+    void (*ready)(struct source *s, uint32_t events);
+};
+
+struct request_list {
+    struct request *first;
+};
+
+struct loop {
+    /* Set once. */
+    struct broker *broker;
+    struct server *server;
+    unsigned index;
+    struct MHD_Daemon *daemon;
+    int epoll_fd, listen_fd;
+    pthread_t thread;
+    struct mailbox mailbox;
+
+    /* The loop's own. */
+    struct fetch fetch;
+    struct timers timers;
+    struct lingering linger;
+    struct request_list receiving;                 /* bodies not yet complete */
+    struct request_list waiting;                   /* in the ledger's line */
+    struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
+    struct source daemon_source, mail_source;
+    struct letter drain_letter;
+    struct timer tick;
+    struct request *last_woken; /* whose answer others may share; within one wakeup */
+    size_t held;       /* requests the writer has */
+    bool progress;     /* the last run did something: run again at once */
+    bool stopping;
+    int64_t now_ms;    /* monotonic, refreshed when the loop wakes */
+    uint64_t next_request_id;
+};
+
+MUST_CHECK enum err loop_start(struct loop *l, struct server *server, struct broker *b,
+                               unsigned index, int listen_fd);
+
+/* Any thread: the loop stops listening and answers everybody who waits. */
+void loop_drain(struct loop *l);
+
+/* Ends the thread and closes its connections. Nothing may be held or suspended. */
+void loop_stop(struct loop *l);
+
+/* Watches a suspended connection's socket: `s->ready` runs once when the client leaves. */
+void loop_watch(struct loop *l, int fd, struct source *s);
+void loop_unwatch(struct loop *l, int fd);
+
+#endif

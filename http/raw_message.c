@@ -1,0 +1,231 @@
+#include "raw_message.h"
+
+#include "base/text.h"
+#include "metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#define PIECE_BYTES (64u << 10)
+#define HEADER_MAX 9000 /* name and value of one of our headers, with what escapes */
+
+struct range { /* what part of the body is asked for */
+    uint64_t first, len;
+    bool partial;
+};
+
+/* ---- headers ---- */
+
+/* Attribute names are kept in lower case; shown they look like headers: Message-Till-No */
+static void add_attribute(struct request *r, struct bytes name, struct bytes value)
+{
+    char header[160] = "Message-", text[HEADER_MAX];
+    size_t at = strlen(header);
+    bool start = true;
+
+    if (name.len > sizeof header - at - 1 || value.len >= sizeof text)
+        return;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = ((const char *)name.data)[i];
+
+        header[at++] = start && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+        start = c == '-';
+    }
+    header[at] = 0;
+    memcpy(text, value.data, value.len);
+    text[value.len] = 0;
+    reply_header(r, header, text);
+}
+
+static void add_text(struct request *r, const char *header, struct bytes value)
+{
+    char text[HEADER_MAX];
+
+    if (!value.len || value.len >= sizeof text)
+        return;
+    memcpy(text, value.data, value.len);
+    text[value.len] = 0;
+    reply_header(r, header, text);
+}
+
+static void add_headers(struct request *r, const struct store_entry *m)
+{
+    struct bytes attributes = m->record.attributes, name, value;
+    char number[24], time[TEXT_TIME_LEN + 1];
+
+    number[text_put_u64(number, m->offset)] = 0;
+    reply_header(r, "Message-Offset", number);
+    text_format_time(time, m->record.time_ms);
+    reply_header(r, "Message-Time", time);
+    if (m->record.expires_ms) {
+        text_format_time(time, m->record.expires_ms);
+        reply_header(r, "Message-Expires-At", time);
+    }
+    add_text(r, "Message-Key", m->record.key);
+    if (m->record.content_type.len)
+        add_text(r, MHD_HTTP_HEADER_CONTENT_TYPE, m->record.content_type);
+    else
+        reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
+    while (attribute_next(&attributes, &name, &value))
+        add_attribute(r, name, value);
+    reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+}
+
+/* ---- Range ---- */
+
+/* bytes=a-b, bytes=a-, bytes=-n. Anything else is ignored, as RFC 9110 allows. False: it
+ * cannot be satisfied. */
+static bool parse_range(const char *text, uint64_t size, struct range *out)
+{
+    struct bytes t = bytes_str(text + 6), first, last;
+    const char *dash = memchr(t.data, '-', t.len);
+    uint64_t a = 0, b = size ? size - 1 : 0;
+
+    if (!dash || memchr(t.data, ',', t.len))
+        return true;
+    first = bytes_of(t.data, (size_t)(dash - (const char *)t.data));
+    last = bytes_of(dash + 1, t.len - first.len - 1);
+    if ((first.len && !text_parse_u64(first, 0, UINT64_MAX, &a)) ||
+        (last.len && !text_parse_u64(last, 0, UINT64_MAX, &b)) || (!first.len && !last.len))
+        return true;
+    if (first.len && last.len && b < a)
+        return true;
+    if (!first.len) { /* the last b bytes */
+        if (b == 0 || size == 0)
+            return false;
+        a = b < size ? size - b : 0;
+        b = size - 1;
+    }
+    if (a >= size)
+        return false;
+    if (b >= size)
+        b = size - 1;
+    *out = (struct range){ a, b - a + 1, true };
+    return true;
+}
+
+static bool read_range(struct request *r, uint64_t size, struct range *out)
+{
+    const char *text = request_header(r, MHD_HTTP_HEADER_RANGE);
+
+    *out = (struct range){ 0, size, false };
+    if (!text || strncasecmp(text, "bytes=", 6) != 0)
+        return true;
+    return parse_range(text, size, out);
+}
+
+static void add_content_range(struct request *r, const struct range *range, uint64_t size)
+{
+    char text[80];
+
+    if (!range->partial)
+        return;
+    snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)range->first,
+             (unsigned long long)(range->first + range->len - 1),
+             (unsigned long long)size);
+    reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+}
+
+static void bad_range(struct request *r, uint64_t size)
+{
+    char text[40];
+
+    reply_problem_with(r, PROBLEM_BAD_RANGE, "size", size,
+                       "The message has %llu bytes; the range begins behind them.",
+                       (unsigned long long)size);
+    snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
+    reply_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+}
+
+/* ---- bodies ---- */
+
+struct stream { /* a body in chunks on its way out */
+    struct loop *loop;
+    struct grant grant;
+    uint64_t blob_id, first;
+};
+
+static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
+{
+    struct stream *s = arg;
+    struct fetch *f = &s->loop->fetch;
+    size_t got = 0;
+    enum err e = fetch_blob(f, s->blob_id, s->first + pos, buf, max, &got);
+
+    if (e || got == 0) /* it expired under way: better cut than wrong */
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    s->loop->progress = true;
+    return (ssize_t)got;
+}
+
+static void stream_free(void *arg)
+{
+    struct stream *s = arg;
+
+    ledger_release(&s->grant);
+    free(s);
+}
+
+static void reply_stream(struct request *r, unsigned status, const struct store_entry *m,
+                         const struct range *range, struct grant *grant)
+{
+    struct stream *s = malloc(sizeof *s);
+
+    if (!s) {
+        ledger_release(grant);
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    *s = (struct stream){ r->loop, *grant, m->record.blob_id, range->first };
+    reply_callback(r, status, range->len, PIECE_BYTES, next_piece, stream_free, s);
+}
+
+static void reply_copy(struct request *r, unsigned status, const struct store_entry *m,
+                       const struct range *range, struct grant *grant)
+{
+    struct out o;
+
+    out_init(&o, (size_t)range->len + 16);
+    out_raw(&o, bytes_of((const char *)m->record.body.data + range->first,
+                         (size_t)range->len));
+    if (o.full) {
+        out_fini(&o);
+        ledger_release(grant);
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    reply_out(r, status, NULL, &o, grant);
+}
+
+void raw_message_reply(struct request *r, const struct store_entry *m)
+{
+    uint64_t size = m ? record_size(&m->record) : 0;
+    struct grant grant = { 0 };
+    struct range range;
+    unsigned status;
+
+    if (!m) {
+        reply_empty(r, MHD_HTTP_NO_CONTENT);
+        return;
+    }
+    if (!read_range(r, size, &range)) {
+        bad_range(r, size);
+        return;
+    }
+    if (ledger_reserve(r->loop->broker->read,
+                       m->record.blob_id ? PIECE_BYTES + 1024 : (size_t)range.len + 256,
+                       &grant)) {
+        reply_read_buffer_full(r);
+        return;
+    }
+    status = range.partial ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;
+    if (m->record.blob_id)
+        reply_stream(r, status, m, &range, &grant);
+    else
+        reply_copy(r, status, m, &range, &grant);
+    add_headers(r, m);
+    add_content_range(r, &range, size);
+    metric_add(METRIC_DELIVERED_MESSAGES, 1);
+    metric_add(METRIC_DELIVERED_BYTES, (int64_t)range.len);
+}

@@ -1,0 +1,135 @@
+#include "read_query.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "url.h"
+
+#include <strings.h>
+
+#define VALUE_MAX 64
+#define LAST_MAX 10000 /* from=-N walks back over N messages */
+#define LIMIT_MAX 1000
+#define LIMIT_DEFAULT 100
+#define MAX_BYTES_DEFAULT (256u << 10)
+#define MAX_BYTES_MAX (16u << 20)
+
+struct value { /* a decoded query value */
+    char text[VALUE_MAX];
+    struct bytes bytes;
+    bool there, too_long;
+};
+
+static struct value get(struct request *r, const char *name)
+{
+    const char *raw = request_query(r, name);
+    struct value v = { .there = raw != NULL };
+    size_t len = 0;
+
+    if (!raw)
+        return v;
+    v.too_long = strlen(raw) >= sizeof v.text ||
+                 !url_decode_query(bytes_str(raw), v.text, &len);
+    v.bytes = bytes_of(v.text, v.too_long ? 0 : len);
+    v.text[v.bytes.len] = 0;
+    return v;
+}
+
+static bool wrong(struct request *r, const char *name, const char *expected)
+{
+    reply_problem(r, PROBLEM_BAD_PARAMETER, "%s must be %s.", name, expected);
+    return false;
+}
+
+static bool parse_from(struct bytes t, struct fetch_from *from)
+{
+    const char *s = t.data;
+    int64_t time_ms;
+    uint64_t n;
+
+    if (bytes_eq(t, bytes_str("earliest")))
+        *from = (struct fetch_from){ FETCH_EARLIEST, 0 };
+    else if (bytes_eq(t, bytes_str("latest")))
+        *from = (struct fetch_from){ FETCH_LATEST, 0 };
+    else if (text_parse_u64(t, 0, INT64_MAX, &n))
+        *from = (struct fetch_from){ FETCH_OFFSET, n };
+    else if (t.len && s[0] == '-' &&
+             text_parse_u64(bytes_of(s + 1, t.len - 1), 1, LAST_MAX, &n))
+        *from = (struct fetch_from){ FETCH_LAST, n };
+    else if (text_parse_time(t, &time_ms))
+        *from = (struct fetch_from){ FETCH_TIME, time_ms > 0 ? (uint64_t)time_ms : 0 };
+    else if (text_parse_duration(t, &n))
+        *from = (struct fetch_from){ FETCH_TIME,
+                                     (uint64_t)clock_wall_ms() > n
+                                         ? (uint64_t)clock_wall_ms() - n
+                                         : 0 };
+    else
+        return false;
+    return true;
+}
+
+static bool read_from(struct request *r)
+{
+    struct value v = get(r, "from");
+
+    if (v.there && !parse_from(v.bytes, &r->read.from))
+        return wrong(r, "from",
+                     "an offset, earliest, latest, -N (the last N messages, at most "
+                     "10000), an RFC 3339 time such as 2026-01-02T03:04:05Z, or a duration "
+                     "ago such as 10m");
+    return true;
+}
+
+static bool read_numbers(struct request *r)
+{
+    struct value v = get(r, "limit");
+    uint64_t n = LIMIT_DEFAULT;
+
+    if (v.there && !text_parse_u64(v.bytes, 1, LIMIT_MAX, &n))
+        return wrong(r, "limit", "a whole number from 1 to 1000");
+    r->read.limit = (uint16_t)n;
+    v = get(r, "max_bytes");
+    n = MAX_BYTES_DEFAULT;
+    if (v.there && (!text_parse_size(v.bytes, &n) || n < 1))
+        return wrong(r, "max_bytes", "a size from 1 byte, such as 65536 or 64KiB");
+    r->read.max_bytes = n > MAX_BYTES_MAX ? MAX_BYTES_MAX : n;
+    v = get(r, "strict");
+    if (v.there && !bytes_eq(v.bytes, bytes_str("1")) &&
+        !bytes_eq(v.bytes, bytes_str("0")))
+        return wrong(r, "strict", "0 or 1");
+    r->read.strict = v.there && v.text[0] == '1';
+    return true;
+}
+
+static bool read_wait(struct request *r)
+{
+    uint64_t most = r->loop->broker->config->read_wait_max_ms, ms = 0;
+    struct value v = get(r, "wait");
+
+    if (v.there && !text_parse_duration(v.bytes, &ms))
+        return wrong(r, "wait", "a number of seconds, or a duration such as 500ms or 20s");
+    if (ms > most)
+        ms = most;
+    r->read.until_ms = ms ? r->loop->now_ms + (int64_t)ms : 0;
+    return true;
+}
+
+static enum read_form form_of(struct request *r)
+{
+    const char *accept = request_header(r, MHD_HTTP_HEADER_ACCEPT);
+
+    if (!accept)
+        return READ_JSON;
+    if (strcasestr(accept, "application/x-ndjson") ||
+        strcasestr(accept, "application/ndjson"))
+        return READ_NDJSON;
+    if (strcasestr(accept, "application/octet-stream"))
+        return READ_RAW;
+    return READ_JSON;
+}
+
+bool read_query_parse(struct request *r)
+{
+    r->read = (struct read_query){ .from = { FETCH_EARLIEST, 0 } };
+    r->read.form = form_of(r);
+    return read_from(r) && read_numbers(r) && read_wait(r);
+}

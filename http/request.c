@@ -1,0 +1,654 @@
+#include "request.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "metrics.h"
+#include "router.h"
+#include "server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+/* A refused body up to this size is read and thrown away, so that the connection lives
+ * on; a larger one is answered early and the connection closed. */
+#define DISCARD_MAX 65536u
+
+#define FROM(ptr, field) ((struct request *)((char *)(ptr)-offsetof(struct request, field)))
+
+/* ---- small things ---- */
+
+void request_id(const struct request *r, char out[40])
+{
+    snprintf(out, 40, "%08x-%x-%llx", (unsigned)r->loop->server->start_id, r->loop->index,
+             (unsigned long long)r->id);
+}
+
+const char *request_header(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_HEADER_KIND, name);
+}
+
+const char *request_query(const struct request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->conn, MHD_GET_ARGUMENT_KIND, name);
+}
+
+void request_keep_problem(struct request *r, struct bytes text)
+{
+    char *copy;
+
+    if (r->phase != REQUEST_BODY || r->problem.data)
+        return;
+    copy = malloc(text.len);
+    if (!copy)
+        return;
+    memcpy(copy, text.data, text.len);
+    r->problem = bytes_of(copy, text.len);
+}
+
+static int socket_of(const struct request *r)
+{
+    return MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static void list_remove(struct request *r)
+{
+    if (!r->list)
+        return;
+    *(r->prev ? &r->prev->next : &r->list->first) = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    r->prev = r->next = NULL;
+    r->list = NULL;
+}
+
+static void list_add(struct request_list *list, struct request *r)
+{
+    list_remove(r);
+    r->next = list->first;
+    if (r->next)
+        r->next->prev = r;
+    list->first = r;
+    r->list = list;
+}
+
+/* ---- suspended and resumed ---- */
+
+static void resume(struct request *r)
+{
+    if (!r->suspended)
+        return;
+    r->suspended = false;
+    timers_clear(&r->loop->timers, &r->timer);
+    loop_unwatch(r->loop, socket_of(r));
+    MHD_resume_connection(r->conn);
+    r->loop->progress = true;
+}
+
+static void suspend(struct request *r, int64_t until_ms)
+{
+    metric_add(METRIC_SUSPENSIONS, 1);
+    r->suspended = true;
+    MHD_suspend_connection(r->conn);
+    loop_watch(r->loop, socket_of(r), &r->watch);
+    if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms)) {
+        r->kill = true;
+        resume(r);
+    }
+}
+
+static void unpark(struct request *r)
+{
+    waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
+    metric_add(METRIC_READERS_PARKED, -1);
+    list_remove(r);
+    r->phase = REQUEST_REPLY;
+    resume(r);
+}
+
+/* The client left while it was suspended, or the loop is told to end. */
+static void cut(struct request *r)
+{
+    r->kill = true;
+    if (r->phase == REQUEST_PARKED) {
+        metric_add(METRIC_READERS_LEFT, 1);
+        unpark(r);
+    } else if (r->phase == REQUEST_WAITING) {
+        if (ledger_leave(r->body.ledger, &r->body.room))
+            resume(r); /* else its letter is on the way, and resumes it */
+    } else {
+        resume(r);
+    }
+}
+
+static void client_left(struct source *s, uint32_t events)
+{
+    (void)events;
+    cut(FROM(s, watch));
+}
+
+/* ---- waiting for room ---- */
+
+static void no_room(struct request *r)
+{
+    char limit[TEXT_NUMBER_ROOM], wait[TEXT_NUMBER_ROOM];
+    struct ledger_figures f;
+
+    ledger_read(r->body.ledger, &f);
+    text_format_size(limit, f.limit);
+    text_format_duration(wait, r->body.wait_ms);
+    if (r->loop->broker->draining)
+        reply_problem(r, PROBLEM_DRAINING,
+                      "The broker is shutting down and takes no new messages.");
+    else if (r->body.ledger == r->loop->broker->json)
+        reply_problem(r, PROBLEM_BUSY, "Other requests use the %s kept for JSON bodies.",
+                      limit);
+    else
+        reply_problem(r, PROBLEM_BUFFER_FULL,
+                      "The publish buffer (publish_buffer = %s) had no room for this "
+                      "message within %s. Nothing was stored; try again.",
+                      limit, wait);
+}
+
+static void time_over(struct timer *t)
+{
+    struct request *r = FROM(t, timer);
+
+    if (r->phase == REQUEST_PARKED) {
+        if (!r->route->look(r, true))
+            r->kill = true;
+        unpark(r);
+        r->loop->last_woken = NULL;
+    } else if (r->phase == REQUEST_WAITING &&
+               ledger_leave(r->body.ledger, &r->body.room)) {
+        no_room(r);
+        resume(r);
+    }
+}
+
+static void open_room(struct letter *l)
+{
+    resume(FROM(l, room_letter)); /* headers_again goes on, whatever happened since */
+}
+
+static void room_granted(struct ledger_waiter *w)
+{
+    struct request *r = FROM(w, body.room);
+
+    mailbox_post(&r->loop->mailbox, &r->room_letter);
+}
+
+/* ---- answers ---- */
+
+static void count_status(unsigned status)
+{
+    metric_add(status < 300   ? METRIC_RESPONSES_2XX
+               : status < 400 ? METRIC_RESPONSES_3XX
+               : status < 500 ? METRIC_RESPONSES_4XX
+                              : METRIC_RESPONSES_5XX,
+               1);
+}
+
+static enum MHD_Result send_reply(struct request *r)
+{
+    enum MHD_Result sent;
+
+    if (r->cors && !r->reply.share)
+        reply_header(r, "Access-Control-Allow-Origin", "*");
+    if (r->loop->broker->draining && !r->reply.share)
+        reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    r->phase = REQUEST_REPLY;
+    sent = MHD_queue_response(r->conn, r->reply.status, r->reply.response);
+    reply_fini(r);
+    count_status(r->reply.status);
+    return sent;
+}
+
+/* The connection is going to be closed although the client still sends. */
+static void mark_early(struct request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    *(void **)info->socket_context = r->loop;
+}
+
+/* The library cannot take an answer in the middle of a body, so it goes to the socket
+ * directly, and the connection is closed behind it. */
+static void answer_past_library(struct request *r)
+{
+    char text[8192];
+    size_t len = reply_raw(r, text, sizeof text);
+
+    if (len)
+        (void)!send(socket_of(r), text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    count_status(r->reply.status);
+    mark_early(r);
+    r->kill = true;
+}
+
+void request_connection_closed(struct loop *l, struct MHD_Connection *conn, void **context)
+{
+    if (*context)
+        linger_take(&l->linger,
+                    MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)
+                        ->connect_fd,
+                    l->now_ms);
+    *context = NULL;
+}
+
+/* ---- headers ---- */
+
+void request_expect_body(struct request *r, enum body_kind kind, uint64_t limit,
+                         struct ledger *ledger, size_t overhead, unsigned factor)
+{
+    struct body *b = &r->body;
+
+    b->kind = kind;
+    b->limit = limit;
+    b->ledger = ledger;
+    b->overhead = overhead;
+    b->factor = factor;
+    b->whole_max = (size_t)r->loop->broker->config->inline_max_bytes;
+}
+
+static void read_framing(struct request *r)
+{
+    const char *length = request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *coding = request_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+    const char *expect = request_header(r, MHD_HTTP_HEADER_EXPECT);
+    uint64_t n;
+
+    if (coding)
+        r->body.declared = BODY_UNKNOWN;
+    else if (length && text_parse_u64(bytes_str(length), 0, UINT64_MAX - 1, &n))
+        r->body.declared = n;
+    r->expects_continue = expect && !strcasecmp(expect, "100-continue");
+    r->cors = request_header(r, MHD_HTTP_HEADER_ORIGIN) != NULL;
+}
+
+static void too_large(struct request *r)
+{
+    char limit[TEXT_NUMBER_ROOM];
+
+    text_format_size(limit, r->body.limit);
+    reply_problem_with(r, PROBLEM_TOO_LARGE, "limit_bytes", r->body.limit,
+                       "The body is larger than the %s this request may have.", limit);
+}
+
+static void begin_body(struct request *r)
+{
+    enum err e = body_open(r);
+
+    r->phase = e ? REQUEST_DISCARD : REQUEST_BODY;
+    if (e)
+        reply_store_error(r, e);
+    r->body.window_ms = r->loop->now_ms;
+    list_add(&r->loop->receiving, r);
+}
+
+static enum MHD_Result refuse_body(struct request *r)
+{
+    struct body *b = &r->body;
+
+    body_fini(b);
+    r->phase = REQUEST_DISCARD;
+    list_add(&r->loop->receiving, r);
+    if (b->declared <= DISCARD_MAX && (!r->expects_continue || b->declared == 0))
+        return MHD_YES; /* the answer comes when the body has passed by */
+    mark_early(r);
+    return send_reply(r);
+}
+
+/* After start, and again when the room was granted or the wait is over. */
+static enum MHD_Result settle_headers(struct request *r)
+{
+    if (r->reply.response)
+        return refuse_body(r);
+    begin_body(r);
+    if (r->reply.response)
+        return refuse_body(r);
+    return MHD_YES;
+}
+
+static void wait_for_room(struct request *r)
+{
+    if (!r->body.wait_ms && ledger_leave(r->body.ledger, &r->body.room)) {
+        no_room(r);
+        return;
+    }
+    r->phase = REQUEST_WAITING;
+    r->in_headers = true;
+    list_add(&r->loop->waiting, r);
+    suspend(r, r->loop->now_ms + (int64_t)r->body.wait_ms);
+}
+
+static void admit(struct request *r)
+{
+    enum err e = body_admit(&r->body);
+
+    if (e == ERR_TOO_BIG)
+        too_large(r);
+    else if (e == ERR_BUSY)
+        wait_for_room(r);
+}
+
+static struct request *request_new(struct loop *l, struct MHD_Connection *conn)
+{
+    struct request *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    r->loop = l;
+    r->conn = conn;
+    r->id = l->next_request_id++;
+    r->watch.ready = client_left;
+    r->timer.fire = time_over;
+    r->room_letter.open = open_room;
+    r->body.room.granted = room_granted;
+    metric_add(METRIC_REQUESTS, 1);
+    metric_add(METRIC_REQUESTS_IN_FLIGHT, 1);
+    return r;
+}
+
+static enum MHD_Result first_call(struct loop *l, struct MHD_Connection *conn,
+                                  const char *url, const char *method, void **context)
+{
+    struct request *r = request_new(l, conn);
+
+    if (!r)
+        return MHD_NO;
+    *context = r;
+    r->head = !strcmp(method, MHD_HTTP_METHOD_HEAD);
+    read_framing(r);
+    router_match(r, method, url);
+    if (!r->reply.response && r->route->start)
+        r->route->start(r);
+    if (!r->reply.response)
+        admit(r);
+    if (r->kill)
+        return MHD_NO;
+    if (r->suspended)
+        return MHD_YES;
+    return settle_headers(r);
+}
+
+static enum MHD_Result headers_again(struct request *r)
+{
+    r->in_headers = false;
+    return settle_headers(r);
+}
+
+/* ---- the body ---- */
+
+static enum MHD_Result discard(struct request *r, size_t *size)
+{
+    r->body.received += *size;
+    *size = 0;
+    if (r->body.received > DISCARD_MAX && r->reply.response && r->problem.data) {
+        answer_past_library(r);
+        return MHD_NO;
+    }
+    if (r->body.received > DISCARD_MAX && !r->reply.response)
+        return MHD_YES;
+    return r->body.received > r->body.limit + DISCARD_MAX + LINGER_BYTES ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result body_failed(struct request *r, enum err e)
+{
+    if (e == ERR_TOO_BIG)
+        too_large(r);
+    else
+        reply_store_error(r, e);
+    answer_past_library(r);
+    return MHD_NO;
+}
+
+static enum MHD_Result body_call(struct request *r, const char *data, size_t *size)
+{
+    size_t taken;
+    enum err e;
+
+    if (r->phase == REQUEST_DISCARD || r->body.kind == BODY_NONE)
+        return discard(r, size);
+    e = body_take(r, data, *size, &taken);
+    if (e)
+        return body_failed(r, e);
+    *size -= taken;
+    if (*size)
+        suspend(r, 0); /* until a chunk of the upload is on disk */
+    return MHD_YES;
+}
+
+void request_upload_moved(struct request *r)
+{
+    resume(r); /* body_call or complete_call looks at what changed */
+}
+
+/* ---- the end of the body ---- */
+
+static enum MHD_Result end_body(struct request *r)
+{
+    enum err e = body_end(&r->body);
+
+    if (e == ERR_BUSY) {
+        suspend(r, 0);
+        return MHD_YES;
+    }
+    list_remove(r);
+    r->phase = REQUEST_REPLY;
+    if (e)
+        reply_store_error(r, e);
+    else
+        r->route->finish(r);
+    if (r->reply.response)
+        return send_reply(r);
+    return r->kill ? MHD_NO : MHD_YES;
+}
+
+static enum MHD_Result complete_call(struct request *r)
+{
+    if (r->reply.response)
+        return send_reply(r);
+    if (r->phase == REQUEST_BODY)
+        return end_body(r);
+    return r->suspended ? MHD_YES : MHD_NO;
+}
+
+enum MHD_Result request_handle(void *loop, struct MHD_Connection *conn, const char *url,
+                               const char *method, const char *version,
+                               const char *upload_data, size_t *upload_size, void **context)
+{
+    struct loop *l = loop;
+    struct request *r = *context;
+
+    (void)version;
+    if (r && r->phase == REQUEST_HELD && !r->kill)
+        return MHD_YES;
+    l->progress = true;
+    if (l->stopping || (r && r->kill))
+        return MHD_NO;
+    if (!r)
+        return first_call(l, conn, url, method, context);
+    if (r->in_headers)
+        return headers_again(r);
+    if (*upload_size)
+        return body_call(r, upload_data, upload_size);
+    return complete_call(r);
+}
+
+/* ---- held, parked ---- */
+
+void request_hold(struct request *r, struct job *j, void (*forget)(struct job *j))
+{
+    r->phase = REQUEST_HELD;
+    r->job = j;
+    r->forget = forget;
+    r->loop->held++;
+}
+
+void request_answered(struct request *r)
+{
+    r->job = NULL;
+    r->phase = REQUEST_REPLY;
+    r->loop->held--;
+    r->loop->progress = true;
+}
+
+void request_park(struct request *r)
+{
+    unsigned slot = waiters_slot(request_topic(r));
+
+    r->slot = (uint16_t)slot;
+    waiters_park(r->loop->broker->waiters, r->loop->index, slot);
+    /* A commit from here on wakes us; one just before is seen by this look. */
+    if (r->route->look(r, false) || r->reply.response) {
+        waiters_leave(r->loop->broker->waiters, r->loop->index, slot);
+        return;
+    }
+    r->phase = REQUEST_PARKED;
+    list_add(&r->loop->parked[slot], r);
+    metric_add(METRIC_READERS_PARKED, 1);
+    suspend(r, r->read.until_ms);
+}
+
+static void look_at(struct request_list *list, bool last)
+{
+    struct request *r = list->first, *next;
+
+    for (; r; r = next) {
+        next = r->next;
+        if (r->route->look(r, last))
+            unpark(r);
+    }
+}
+
+/* Answers are shared among those woken at the same time only: one who asks later must not
+ * get what was true before. */
+void request_woken(void *loop, unsigned slot)
+{
+    struct loop *l = loop;
+    unsigned first = slot < LOOP_PARK_BUCKETS ? slot : 0;
+    unsigned end = slot < LOOP_PARK_BUCKETS ? slot + 1 : LOOP_PARK_BUCKETS;
+
+    for (unsigned i = first; i < end; i++)
+        look_at(&l->parked[i], false);
+    l->last_woken = NULL;
+}
+
+/* ---- the loop's rounds ---- */
+
+static void cut_slow(struct request *r)
+{
+    reply_problem(r, PROBLEM_SLOW_BODY,
+                  "The body came slower than min_body_rate (%llu bytes/s). Nothing was "
+                  "stored.",
+                  (unsigned long long)r->loop->broker->config->min_body_rate_bytes_s);
+    metric_add(METRIC_SLOW_BODIES, 1);
+    answer_past_library(r);
+    shutdown(socket_of(r), SHUT_RD); /* the library notices, and ends the request */
+}
+
+/* Over windows, not over the whole body: a fast start must not buy a long stall. */
+static bool is_slow(struct request *r)
+{
+    const struct config *c = r->loop->broker->config;
+    int64_t ms = r->loop->now_ms - r->body.window_ms;
+
+    if (r->suspended || r->kill || !c->min_body_rate_bytes_s)
+        r->body.window_ms += ms; /* we are the ones who make it wait */
+    if (r->suspended || r->kill || ms < (int64_t)c->body_grace_ms)
+        return false;
+    if (r->body.window_bytes < c->min_body_rate_bytes_s * (uint64_t)ms / 1000)
+        return c->min_body_rate_bytes_s > 0;
+    r->body.window_ms = r->loop->now_ms;
+    r->body.window_bytes = 0;
+    return false;
+}
+
+void request_check_bodies(struct loop *l)
+{
+    struct request *r = l->receiving.first, *next;
+
+    for (; r; r = next) {
+        next = r->next;
+        if (r->phase == REQUEST_BODY && is_slow(r))
+            cut_slow(r);
+    }
+}
+
+static void drain_waiting(struct loop *l)
+{
+    struct request *r = l->waiting.first, *next;
+
+    for (; r; r = next) {
+        next = r->next;
+        if (ledger_leave(r->body.ledger, &r->body.room)) {
+            no_room(r);
+            resume(r);
+        }
+    }
+}
+
+void request_drain(struct loop *l)
+{
+    drain_waiting(l);
+    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
+        look_at(&l->parked[i], true);
+    l->last_woken = NULL;
+}
+
+static void cut_list(struct request_list *list)
+{
+    struct request *r = list->first, *next;
+
+    for (; r; r = next) {
+        next = r->next;
+        cut(r);
+    }
+}
+
+void request_cut_all(struct loop *l)
+{
+    cut_list(&l->receiving);
+    cut_list(&l->waiting);
+    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
+        cut_list(&l->parked[i]);
+}
+
+/* ---- the end ---- */
+
+static void let_go(struct request *r)
+{
+    if (r->job) {
+        r->loop->held--;
+        r->forget(r->job);
+    }
+    timers_clear(&r->loop->timers, &r->timer);
+    list_remove(r);
+    body_fini(&r->body);
+    reply_fini(r);
+    free((void *)(uintptr_t)r->problem.data);
+    free(r->topic);
+    free(r);
+}
+
+void request_completed(void *loop, struct MHD_Connection *conn, void **context,
+                       enum MHD_RequestTerminationCode how)
+{
+    struct loop *l = loop;
+    struct request *r = *context;
+
+    (void)conn;
+    l->progress = true;
+    if (!r)
+        return;
+    *context = NULL;
+    if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        metric_add(METRIC_REQUESTS_ABORTED, 1);
+    metric_add(METRIC_REQUESTS_IN_FLIGHT, -1);
+    let_go(r);
+}

@@ -1,0 +1,123 @@
+/*
+ * request - a request's life, from its headers to the one place that frees it.
+ *
+ *   HEADERS --admitted--> BODY --complete--> (finish) --> REPLY
+ *      |  \                 |                   |-- HELD ---letter--> REPLY
+ *      |   WAITING --room---'                   '-- PARKED -news/time--> REPLY
+ *      |      |                                         '--client gone--> closed
+ *      |      '--time over--> DISCARD
+ *      '--refused--> DISCARD --body thrown away--> REPLY     (small bodies)
+ *                 '--> answered early, closed lingering      (large ones)
+ *
+ * All memory and every byte reserved for a request is given back in request_completed,
+ * which the library calls however the request ended.
+ *
+ * Threads:  the request's loop.
+ */
+#ifndef SLUICE_REQUEST_H
+#define SLUICE_REQUEST_H
+
+#include "body.h"
+#include "fetch.h"
+#include "loop.h"
+#include "response.h"
+
+struct route;
+
+enum request_phase {
+    REQUEST_HEADERS,
+    REQUEST_WAITING, /* suspended, in the ledger's line */
+    REQUEST_BODY,
+    REQUEST_DISCARD, /* the answer is ready, the body is thrown away */
+    REQUEST_HELD,    /* a job is with the writer */
+    REQUEST_PARKED,  /* suspended, a reader without news */
+    REQUEST_REPLY,
+};
+
+enum read_form { READ_JSON, READ_NDJSON, READ_RAW };
+
+struct read_query { /* a parked reader is little more than this */
+    struct fetch_from from;
+    uint64_t offset; /* `from` resolved, once the topic was there */
+    uint64_t max_bytes;
+    int64_t until_ms; /* monotonic; 0: does not wait */
+    uint16_t limit;
+    uint8_t form; /* enum read_form */
+    bool strict, resolved;
+};
+
+struct request {
+    struct source watch; /* first */
+    struct timer timer;
+    struct loop *loop;
+    struct MHD_Connection *conn;
+    const struct route *route;
+    struct request *prev, *next; /* in one of the loop's lists, or none */
+    struct request_list *list;
+    uint64_t id;
+    char *topic;       /* decoded, with a closing 0; NULL: the route has none */
+    uint64_t offset;   /* of the path */
+    uint16_t topic_len;
+    uint16_t slot;     /* PARKED: where it waits */
+    uint8_t phase;     /* enum request_phase */
+    bool suspended;
+    bool in_headers;   /* suspended before the body: one more call comes before it */
+    bool head, expects_continue, early, kill, cors;
+    struct reply reply;
+    struct bytes problem; /* BODY: the problem as text, for an answer past the library */
+    struct job *job;      /* HELD */
+    void (*forget)(struct job *j); /* tells the job that its request has gone */
+    struct letter room_letter;
+    struct body body;
+    struct read_query read;
+};
+
+/* libmicrohttpd's callbacks. */
+enum MHD_Result request_handle(void *loop, struct MHD_Connection *conn, const char *url,
+                               const char *method, const char *version,
+                               const char *upload_data, size_t *upload_size,
+                               void **context);
+void request_completed(void *loop, struct MHD_Connection *conn, void **context,
+                       enum MHD_RequestTerminationCode how);
+void request_connection_closed(struct loop *l, struct MHD_Connection *conn, void **context);
+
+/* For handlers (router.h). */
+
+static inline struct bytes request_topic(const struct request *r)
+{
+    return bytes_of(r->topic, r->topic_len);
+}
+
+/* Text for the problem's request_id. */
+void request_id(const struct request *r, char out[40]);
+
+/* Header and query parameter; NULL when it is not there. Query values are still
+ * percent-encoded. */
+const char *request_header(const struct request *r, const char *name);
+const char *request_query(const struct request *r, const char *name);
+
+/* In start: the route wants a body of at most `limit` bytes under this ledger. */
+void request_expect_body(struct request *r, enum body_kind kind, uint64_t limit,
+                         struct ledger *ledger, size_t overhead, unsigned factor);
+
+/* In finish: the answer comes with a job's letter, which calls request_answered. `forget`
+ * is called instead of that when the client goes first. */
+void request_hold(struct request *r, struct job *j, void (*forget)(struct job *j));
+void request_answered(struct request *r);
+
+/* In finish: waits for news of its topic until r->read.until_ms. */
+void request_park(struct request *r);
+
+/* Keeps a problem's text where the library cannot answer any more. */
+void request_keep_problem(struct request *r, struct bytes text);
+
+/* The upload of this request moved on. */
+void request_upload_moved(struct request *r);
+
+/* For the loop. */
+void request_woken(void *loop, unsigned slot);
+void request_check_bodies(struct loop *l);
+void request_drain(struct loop *l);
+void request_cut_all(struct loop *l);
+
+#endif

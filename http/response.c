@@ -1,0 +1,281 @@
+#include "response.h"
+
+#include "request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DETAIL_MAX 700
+
+static const struct {
+    unsigned status;
+    bool retryable;
+    const char *code, *title;
+} problems[] = {
+#define X(id, status, retryable, code, title)                                          \
+    [PROBLEM_##id] = { status, retryable, code, title },
+    PROBLEMS_TABLE(X)
+#undef X
+};
+
+/* ---- giving an answer ---- */
+
+static void give(struct request *r, unsigned status, struct MHD_Response *response)
+{
+    if (!response) {
+        r->kill = true; /* no memory even for an answer: the connection is closed */
+        return;
+    }
+    if (r->reply.response) {
+        MHD_destroy_response(response);
+        return;
+    }
+    r->reply = (struct reply){ .status = status, .response = response };
+}
+
+static void add(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (response && value)
+        (void)MHD_add_response_header(response, name, value);
+}
+
+void reply_text(struct request *r, unsigned status, const char *content_type,
+                struct bytes text)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        text.len, (void *)(uintptr_t)text.data, MHD_RESPMEM_MUST_COPY);
+
+    add(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    give(r, status, response);
+}
+
+void reply_empty(struct request *r, unsigned status)
+{
+    give(r, status, MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT));
+}
+
+void reply_callback(struct request *r, unsigned status, uint64_t size, size_t piece,
+                    MHD_ContentReaderCallback read, MHD_ContentReaderFreeCallback done,
+                    void *arg)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(size, piece, read, arg, done);
+
+    if (!response)
+        done(arg);
+    give(r, status, response);
+}
+
+struct reply_share {
+    unsigned requests; /* that hold it */
+};
+
+bool reply_share(struct request *from, struct request *to)
+{
+    if (!from->reply.response || to->reply.response)
+        return false;
+    if (!from->reply.share) {
+        from->reply.share = malloc(sizeof *from->reply.share);
+        if (!from->reply.share)
+            return false;
+        from->reply.share->requests = 1;
+    }
+    from->reply.share->requests++;
+    to->reply = from->reply;
+    return true;
+}
+
+void reply_fini(struct request *r)
+{
+    struct reply_share *share = r->reply.share;
+    struct MHD_Response *response = r->reply.response;
+
+    r->reply.response = NULL;
+    r->reply.share = NULL;
+    if (share && --share->requests)
+        return;
+    free(share);
+    if (response)
+        MHD_destroy_response(response);
+}
+
+void reply_header(struct request *r, const char *name, const char *value)
+{
+    add(r->reply.response, name, value);
+}
+
+struct paid { /* a body and the grant that pays for it */
+    struct grant grant;
+    char *data;
+};
+
+static void paid_free(void *arg)
+{
+    struct paid *p = arg;
+
+    free(p->data);
+    ledger_release(&p->grant);
+    free(p);
+}
+
+void reply_out(struct request *r, unsigned status, const char *content_type, struct out *o,
+               struct grant *paid)
+{
+    struct MHD_Response *response = NULL;
+    struct paid *p = malloc(sizeof *p);
+    size_t len = 0;
+    char *data = out_take(o, &len);
+
+    if (!p) {
+        free(data);
+        ledger_release(paid);
+    } else {
+        *p = (struct paid){ *paid, data };
+        *paid = (struct grant){ 0 };
+        response = MHD_create_response_from_buffer_with_free_callback_cls(
+            len, data ? data : "", paid_free, p);
+        if (!response)
+            paid_free(p);
+    }
+    add(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    give(r, status, response);
+}
+
+/* ---- problems ---- */
+
+static void write_problem(struct request *r, enum problem p, struct out *o,
+                          const char *member, uint64_t value, const char *detail)
+{
+    char id[40];
+
+    out_text(o, "{\"type\":\"about:blank\",\"title\":");
+    out_str(o, bytes_str(problems[p].title));
+    out_text(o, ",\"status\":");
+    out_u64(o, problems[p].status);
+    out_text(o, ",\"detail\":");
+    out_str(o, bytes_str(detail));
+    out_text(o, ",\"code\":");
+    out_str(o, bytes_str(problems[p].code));
+    out_text(o, problems[p].retryable ? ",\"retryable\":true" : ",\"retryable\":false");
+    if (member) {
+        out_text(o, ",\"");
+        out_text(o, member);
+        out_text(o, "\":");
+        out_u64(o, value);
+    }
+    request_id(r, id);
+    out_text(o, ",\"request_id\":\"");
+    out_text(o, id);
+    out_text(o, "\"}\n");
+}
+
+static void give_problem(struct request *r, enum problem p, const char *member,
+                         uint64_t value, const char *format, va_list ap)
+{
+    char detail[DETAIL_MAX], text[DETAIL_MAX * 6 + 512];
+    struct out o;
+
+    if (r->reply.response)
+        return;
+    vsnprintf(detail, sizeof detail, format, ap);
+    out_init_in(&o, text, sizeof text);
+    write_problem(r, p, &o, member, value, detail);
+    reply_text(r, problems[p].status, "application/problem+json",
+               bytes_of(o.data, o.len));
+    request_keep_problem(r, bytes_of(o.data, o.len));
+    if (problems[p].status == 503)
+        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+    if (problems[p].status == 507)
+        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "10");
+}
+
+void reply_problem(struct request *r, enum problem p, const char *detail, ...)
+{
+    va_list ap;
+
+    va_start(ap, detail);
+    give_problem(r, p, NULL, 0, detail, ap);
+    va_end(ap);
+}
+
+void reply_problem_with(struct request *r, enum problem p, const char *member,
+                        uint64_t value, const char *detail, ...)
+{
+    va_list ap;
+
+    va_start(ap, detail);
+    give_problem(r, p, member, value, detail, ap);
+    va_end(ap);
+}
+
+void reply_store_error(struct request *r, enum err e)
+{
+    switch (e) {
+    case ERR_FULL:
+        reply_problem(r, PROBLEM_STORE_FULL,
+                      "The store is full (map_size, or the disk). Nothing of this request "
+                      "was stored. Space comes back as messages expire or are purged.");
+        break;
+    case ERR_NOT_FOUND:
+        reply_problem(r, PROBLEM_TOPIC_NOT_FOUND, "There is no topic of this name.");
+        break;
+    case ERR_CLOSED:
+        reply_problem(r, PROBLEM_DRAINING, "The broker is shutting down.");
+        break;
+    case ERR_NO_MEMORY:
+        reply_problem(r, PROBLEM_INTERNAL, "The allocator refused memory.");
+        break;
+    default:
+        reply_problem(r, PROBLEM_STORE_FAILED,
+                      "The store could not do this (%s); the broker's log says why. "
+                      "Nothing of this request was stored.",
+                      err_name(e));
+    }
+}
+
+void reply_read_buffer_full(struct request *r)
+{
+    reply_problem(r, PROBLEM_READ_BUFFER_FULL,
+                  "The read buffer (read_buffer) has no room for one more answer just now: "
+                  "slower readers hold it.");
+}
+
+/* ---- an answer past the library ---- */
+
+struct raw {
+    struct out *o;
+};
+
+static enum MHD_Result raw_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    struct out *o = ((struct raw *)arg)->o;
+
+    (void)kind;
+    out_text(o, name);
+    out_text(o, ": ");
+    out_text(o, value);
+    out_text(o, "\r\n");
+    return MHD_YES;
+}
+
+size_t reply_raw(struct request *r, char *buf, size_t size)
+{
+    struct out o;
+    struct raw raw = { &o };
+
+    out_init_in(&o, buf, size);
+    out_text(&o, "HTTP/1.1 ");
+    out_u64(&o, r->reply.status);
+    out_text(&o, " ");
+    out_text(&o, MHD_get_reason_phrase_for(r->reply.status));
+    out_text(&o, "\r\nConnection: close\r\nContent-Length: ");
+    out_u64(&o, r->problem.len);
+    out_text(&o, "\r\n");
+    MHD_get_response_headers(r->reply.response, raw_header, &raw);
+    out_text(&o, "\r\n");
+    out_raw(&o, r->problem);
+    reply_fini(r);
+    return o.full ? 0 : o.len;
+}

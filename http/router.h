@@ -1,0 +1,35 @@
+/*
+ * router - method and path to handler, from one table.
+ *
+ * Paths are taken apart by url.h: split before they are decoded, so that a topic name may
+ * contain %2F.
+ *
+ * Threads:  the table is constant; router_match: the request's loop.
+ */
+#ifndef SLUICE_ROUTER_H
+#define SLUICE_ROUTER_H
+
+#include "request.h"
+
+struct route {
+    const char *method;
+    const char *path; /* "/v1/topics/{t}/messages/{n}"; {t}: a topic, {n}: an offset */
+    const char *verb; /* "batch" for messages:batch, or NULL */
+
+    /* Headers are there, the body is not. May refuse with a reply, and says what body it
+     * wants. NULL: nothing to check, no body wanted. */
+    void (*start)(struct request *r);
+    /* The body is complete. Gives a reply, holds, or parks. */
+    void (*finish)(struct request *r);
+    /* A parked reader's topic may have news; `last`: answer now whatever there is. False:
+     * go on waiting. */
+    bool (*look)(struct request *r, bool last);
+};
+
+extern const struct route routes[]; /* ends with method NULL */
+
+/* Sets r->route, r->topic, r->offset; or gives the reply (404, 405, OPTIONS, a bad topic
+ * name). */
+void router_match(struct request *r, const char *method, const char *url);
+
+#endif

@@ -1,0 +1,24 @@
+#include "native_publish.h"
+#include "native_read.h"
+#include "native_topics.h"
+#include "ops.h"
+#include "router.h"
+
+const struct route routes[] = {
+    { "POST", "/v1/topics/{t}/messages", NULL, publish_one_start, publish_one_finish, NULL },
+    { "GET", "/v1/topics/{t}/messages", NULL, NULL, read_log_finish, read_log_look },
+    { "POST", "/v1/topics/{t}/messages", "batch", publish_batch_start,
+      publish_batch_finish, NULL },
+    { "GET", "/v1/topics/{t}/messages/{n}", NULL, NULL, read_message_finish, NULL },
+    { "PUT", "/v1/topics/{t}", NULL, topic_body_start, topic_put_finish, NULL },
+    { "GET", "/v1/topics/{t}", NULL, NULL, topic_get_finish, NULL },
+    { "PATCH", "/v1/topics/{t}", NULL, topic_body_start, topic_patch_finish, NULL },
+    { "DELETE", "/v1/topics/{t}", NULL, NULL, topic_delete_finish, NULL },
+    { "POST", "/v1/topics/{t}", "purge", topic_body_start, topic_purge_finish, NULL },
+    { "GET", "/v1/topics", NULL, NULL, topic_list_finish, NULL },
+    { "GET", "/v1/limits", NULL, NULL, ops_limits, NULL },
+    { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },
+    { "GET", "/readyz", NULL, NULL, ops_readyz, NULL },
+    { "GET", "/metrics", NULL, NULL, ops_metrics, NULL },
+    { NULL },
+};

@@ -1,0 +1,194 @@
+#include "topic_json.h"
+
+#include "base/text.h"
+#include "span.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+
+#define NEVER "never"
+
+/* cJSON is kind to texts that are not JSON (01, raw tabs), so the strict scanner looks
+ * first. An empty body is an empty object. */
+static cJSON *parse(struct request *r)
+{
+    struct bytes text = { r->body.data, r->body.len };
+    cJSON *root;
+
+    if (text.len == 0)
+        return cJSON_CreateObject();
+    root = span_is_json(text) ? cJSON_ParseWithLength(text.data, text.len) : NULL;
+    if (cJSON_IsObject(root))
+        return root;
+    cJSON_Delete(root);
+    reply_problem(r, PROBLEM_BAD_JSON, "The body must be one JSON object.");
+    return NULL;
+}
+
+static bool wrong(struct request *r, const char *name, const char *expected)
+{
+    reply_problem(r, PROBLEM_BAD_SETTING, "\"%.60s\" must be %s.", name, expected);
+    return false;
+}
+
+/* A whole number of at most 2^53, the range in which JSON numbers are exact. */
+static bool whole(const cJSON *v, uint64_t *out)
+{
+    if (!cJSON_IsNumber(v) || v->valuedouble < 0 || v->valuedouble > 9007199254740992.0 ||
+        floor(v->valuedouble) != v->valuedouble)
+        return false;
+    *out = (uint64_t)v->valuedouble;
+    return true;
+}
+
+static bool read_ttl(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    uint64_t n;
+
+    c->set |= TOPIC_SET_TTL;
+    if (cJSON_IsNull(v))
+        c->settings.ttl_ms = 0;
+    else if (cJSON_IsString(v) && !strcmp(v->valuestring, NEVER))
+        c->settings.ttl_ms = UINT64_MAX;
+    else if (cJSON_IsString(v) &&
+             text_parse_duration(bytes_str(v->valuestring), &c->settings.ttl_ms))
+        return true;
+    else if (whole(v, &n) && n < UINT64_MAX / 1000000)
+        c->settings.ttl_ms = n * 1000;
+    else
+        return wrong(r, "ttl",
+                     "a duration such as \"30s\", \"5m\" or \"7d\", a number of seconds, "
+                     "\"never\", or \"0s\" for the broker's default_ttl");
+    return true;
+}
+
+static bool read_max_bytes(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    c->set |= TOPIC_SET_MAX_BYTES;
+    if (cJSON_IsNull(v))
+        c->settings.max_bytes = 0;
+    else if (cJSON_IsString(v) &&
+             text_parse_size(bytes_str(v->valuestring), &c->settings.max_bytes))
+        return true;
+    else if (!whole(v, &c->settings.max_bytes))
+        return wrong(r, "max_bytes",
+                     "a size such as \"64KiB\" or \"1GiB\", a number of bytes, or 0 for no "
+                     "limit");
+    return true;
+}
+
+static bool read_overflow(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    c->set |= TOPIC_SET_OVERFLOW;
+    if (cJSON_IsNull(v) || (cJSON_IsString(v) && !strcmp(v->valuestring, "reject")))
+        c->settings.overflow = STORE_OVERFLOW_REJECT;
+    else if (cJSON_IsString(v) && !strcmp(v->valuestring, "drop_oldest"))
+        c->settings.overflow = STORE_OVERFLOW_DROP_OLDEST;
+    else
+        return wrong(r, "overflow", "\"reject\" or \"drop_oldest\"");
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*read)(struct request *r, struct topic_change *c, const cJSON *v);
+} settings[] = {
+    { "ttl", read_ttl },
+    { "max_bytes", read_max_bytes },
+    { "overflow", read_overflow },
+};
+
+static bool read_setting(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (!strcmp(v->string, settings[i].name))
+            return settings[i].read(r, c, v);
+    return wrong(r, v->string, "one of ttl, max_bytes, overflow: there is no such setting");
+}
+
+bool topic_json_settings(struct request *r, struct topic_change *c)
+{
+    cJSON *root = parse(r);
+    bool ok = root != NULL;
+
+    for (const cJSON *v = root ? root->child : NULL; v && ok; v = v->next)
+        ok = read_setting(r, c, v);
+    cJSON_Delete(root);
+    return ok;
+}
+
+static bool read_purge(struct topic_change *c, const cJSON *v, int64_t *time_ms)
+{
+    if (!strcmp(v->string, "before_offset"))
+        return whole(v, &c->before_offset);
+    if (!strcmp(v->string, "before_time"))
+        return cJSON_IsString(v) && text_parse_time(bytes_str(v->valuestring), time_ms);
+    if (!strcmp(v->string, "all")) {
+        c->before_offset = UINT64_MAX;
+        return cJSON_IsTrue(v);
+    }
+    return false;
+}
+
+bool topic_json_purge(struct request *r, struct topic_change *c, int64_t *time_ms)
+{
+    cJSON *root = parse(r);
+    bool ok;
+
+    *time_ms = -1;
+    if (!root)
+        return false;
+    ok = root->child && !root->child->next && read_purge(c, root->child, time_ms);
+    cJSON_Delete(root);
+    if (!ok)
+        reply_problem(r, PROBLEM_BAD_REQUEST,
+                      "The body must be one of {\"before_offset\":n}, "
+                      "{\"before_time\":\"2026-01-02T03:04:05Z\"} and {\"all\":true}.");
+    return ok;
+}
+
+static void write_settings(struct out *o, const struct topic_settings *s)
+{
+    char ttl[TEXT_NUMBER_ROOM] = NEVER;
+
+    if (s->ttl_ms != UINT64_MAX)
+        text_format_duration(ttl, s->ttl_ms);
+    out_text(o, ",\"ttl\":");
+    out_str(o, bytes_str(ttl));
+    out_text(o, ",\"max_bytes\":");
+    out_u64(o, s->max_bytes);
+    out_text(o, s->overflow == STORE_OVERFLOW_DROP_OLDEST
+                    ? ",\"overflow\":\"drop_oldest\""
+                    : ",\"overflow\":\"reject\"");
+}
+
+static void write_number(struct out *o, const char *name, uint64_t v)
+{
+    out_text(o, ",\"");
+    out_text(o, name);
+    out_text(o, "\":");
+    out_u64(o, v);
+}
+
+void topic_json_write(struct out *o, const struct topic_state *t, uint64_t earliest,
+                      int64_t oldest_ms)
+{
+    out_text(o, "{\"topic\":");
+    out_str(o, bytes_of(t->name, t->name_len));
+    write_settings(o, &t->settings);
+    write_number(o, "earliest", earliest);
+    write_number(o, "next", t->next_offset);
+    write_number(o, "messages", t->live);
+    write_number(o, "bytes", t->live_bytes);
+    out_text(o, ",\"oldest_time\":");
+    if (oldest_ms)
+        out_time(o, oldest_ms);
+    else
+        out_text(o, "null");
+    write_number(o, "accepted", t->counters.accepted);
+    write_number(o, "expired", t->counters.expired);
+    write_number(o, "removed", t->counters.removed);
+    out_text(o, ",\"created\":");
+    out_time(o, t->created_ms);
+    out_text(o, "}");
+}
