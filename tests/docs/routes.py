@@ -95,10 +95,10 @@ def shape(path):
 
 
 def source_routes(root):
-    """Rows { "POST", "/v1/topics/{t}/messages", ":batch", ... } of the router's table."""
-    rows = re.findall(r'\{\s*"([A-Z]+)",\s*"(/[^"]*)",\s*(?:NULL|"(:\w+)")',
-                      read(root, "http/router.c"))
-    return {"%s %s" % (method, shape(path) + verb) for method, path, verb in rows}
+    """Rows { "POST", "/v1/topics/{t}/messages", "batch", ... } of the router's table."""
+    rows = re.findall(r'\{\s*"([A-Z]+)",\s*"(/[^"]*)",\s*(?:NULL|"(\w+)")',
+                      read(root, "http/routes.c"))
+    return {"%s %s" % (method, shape(path) + (verb and ":" + verb)) for method, path, verb in rows}
 
 
 def broken_links(root, path):
@@ -121,7 +121,7 @@ def checks(root, address):
     yield "openapi.yaml and the source have the same codes", difference(
         "openapi.yaml", codes, "http/response.h", source_codes(root))
     yield "openapi.yaml and the router have the same routes", difference(
-        "openapi.yaml", {shape(r) for r in spec_routes(spec)}, "http/router.c", source_routes(root))
+        "openapi.yaml", {shape(r) for r in spec_routes(spec)}, "http/routes.c", source_routes(root))
     for path, item in spec["paths"].items():
         yield "openapi.yaml and the broker have the same verbs: " + path, methods_differ(
             address, path, item)

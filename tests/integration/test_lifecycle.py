@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import time
 
-from sluicetest import BIN, SoloBrokerTest, free_port, hammer, until
+from sluicetest import BIN, SoloBrokerTest, clean_env, free_port, hammer, until
 
 
 class Restart(SoloBrokerTest):
@@ -159,7 +159,7 @@ class Starting(SoloBrokerTest):
         with tempfile.TemporaryDirectory() as d:
             done = subprocess.run([BIN, "--listen", "127.0.0.1:%d" % free_port(), "--data-dir", d, *flags],
                                   stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, timeout=30,
-                                  env=dict(os.environ, **(env or {})))
+                                  env=dict(clean_env(), **(env or {})))
         self.assertNotEqual(done.returncode, 0)
         return done.stderr
 

@@ -34,6 +34,12 @@ def hammer_path():
     raise FileNotFoundError("hammer is not built; set SLUICE_HAMMER")
 
 
+def clean_env():
+    """The environment without SLUICE_BIN and its like, which are the tests' own: the broker
+    does not start with a name that it does not know."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -243,7 +249,7 @@ class Broker:
         return out
 
     def spawn(self):
-        env = dict(os.environ)
+        env = clean_env()
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         env.setdefault("TSAN_OPTIONS", "exitcode=66:second_deadlock_stack=1")
