@@ -212,7 +212,7 @@ out:
 
 static enum err alloc_parts(struct store *s, const struct store_options *o)
 {
-    s->lock_fd = -1;
+    s->lock_fd = s->ballast_fd = -1;
     s->map_size = o->map_size;
     s->max_readers = o->max_readers;
     s->page_size = (unsigned)sysconf(_SC_PAGESIZE);
@@ -241,6 +241,8 @@ enum err lmdb_env_open(const struct store_options *o, struct store **out)
     if (!e)
         e = open_environment(s, o);
     if (!e)
+        lmdb_ballast_open(s);
+    if (!e)
         e = open_contents(s);
     if (e) {
         lmdb_env_close(s);
@@ -258,6 +260,7 @@ void lmdb_env_close(struct store *s)
         lmdb_txn_abort(s);
     if (s->env)
         mdb_env_close(s->env);
+    lmdb_ballast_close(s);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     lmdb_cache_fini(s);

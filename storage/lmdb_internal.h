@@ -3,6 +3,7 @@
  *
  *   lmdb_env      open and close, tables, format version, the lock on the directory
  *   lmdb_txn      begin, commit, abort; errors; how full the map is
+ *   lmdb_ballast  disk space held back for taking messages out
  *   lmdb_cache    the writer's bounded cache of topic states
  *   lmdb_topics   names, settings, lives of a topic
  *   lmdb_log      append and take out
@@ -82,23 +83,23 @@ struct topic_cache {
 };
 
 /* Records taken out of the log until the end of the transaction, see lmdb_park.c. */
-#define PARK_BYTES 16384u
 struct park {
     size_t used;
-    uint8_t *bytes; /* PARK_BYTES */
+    uint8_t *bytes;
 };
 
 struct store {
     /* Set at open. */
     MDB_env *env;
     MDB_dbi dbi[TABLES];
-    int lock_fd;
+    int lock_fd, ballast_fd;
     char *path;
     uint64_t map_size; /* what messages may use */
     unsigned page_size;
     unsigned max_readers;
 
     /* Writer only. */
+    bool disk_full; /* the ballast is given up */
     MDB_txn *txn;
     uint64_t txn_number;
     MDB_cursor *cursor[TABLES]; /* of txn; made when first wanted */
@@ -171,6 +172,16 @@ enum err lmdb_stats_fill(struct store *s, MDB_txn *txn, const struct totals *tot
 #define TOTALS_LEN 65u
 void lmdb_totals_encode(const struct totals *t, uint8_t out[TOTALS_LEN]);
 MUST_CHECK enum err lmdb_totals_decode(struct bytes stored, struct totals *t);
+
+/* ---- lmdb_ballast ---- */
+#define BALLAST_BYTES (4u << 20)
+void lmdb_ballast_open(struct store *s);
+void lmdb_ballast_close(struct store *s);
+void lmdb_ballast_give_up(struct store *s);
+/* Cheap unless the disk was found full. */
+void lmdb_ballast_take_back(struct store *s);
+/* Is that what this error of a write means? */
+bool lmdb_is_disk_full(const struct store *s, int rc);
 
 /* ---- lmdb_cache ---- */
 enum err lmdb_cache_init(struct store *s, size_t bytes);

@@ -9,34 +9,23 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <sys/statvfs.h>
 
 #define TOTALS_VERSION 1
 #define META_PAGES     2u
-#define DISK_FULL_LEFT ((uint64_t)1 << 20)
 
 /* Where a row of 100 bytes with its share of keys and of half full pages may end up. */
 #define ROOM_OVERHEAD 256u
-
-/* LMDB calls a write cut short by a full disk EIO. */
-static bool disk_is_full(const struct store *s)
-{
-    struct statvfs fs;
-
-    return statvfs(s->path, &fs) == 0 &&
-           (uint64_t)fs.f_bavail * fs.f_frsize < DISK_FULL_LEFT;
-}
 
 enum err lmdb_error(const struct store *s, const char *doing, int rc)
 {
     enum err e = ERR_IO;
 
+    if (lmdb_is_disk_full(s, rc))
+        return ERR_FULL;
     switch (rc) {
     case 0:
         return ERR_OK;
     case MDB_MAP_FULL:
-    case ENOSPC:
-    case EDQUOT:
     case EFBIG:
         return ERR_FULL;
     case ENOMEM:
@@ -45,10 +34,6 @@ enum err lmdb_error(const struct store *s, const char *doing, int rc)
     case MDB_PAGE_NOTFOUND:
     case MDB_BAD_VALSIZE:
         e = ERR_CORRUPT;
-        break;
-    case EIO:
-        if (disk_is_full(s))
-            return ERR_FULL;
         break;
     default:
         break;
@@ -68,9 +53,14 @@ enum err lmdb_txn_spoil(struct store *s, enum err e)
 
 enum err lmdb_txn_fail(struct store *s, const char *doing, int rc)
 {
-    if (s->error)
+    bool disk_full = lmdb_is_disk_full(s, rc);
+
+    if (!rc || s->error)
         return s->error; /* what follows from the first failure needs no second line */
-    return lmdb_txn_spoil(s, lmdb_error(s, doing, rc));
+    lmdb_txn_spoil(s, lmdb_error(s, doing, rc));
+    if (disk_full)
+        lmdb_ballast_give_up(s);
+    return s->error;
 }
 
 enum err lmdb_txn_begin(struct store *s)
@@ -78,6 +68,7 @@ enum err lmdb_txn_begin(struct store *s)
     int rc;
 
     lmdb_cache_trim(s);
+    lmdb_ballast_take_back(s);
     rc = mdb_txn_begin(s->env, NULL, 0, &s->txn);
     if (rc) {
         s->txn = NULL;
@@ -125,7 +116,7 @@ enum err lmdb_txn_commit(struct store *s)
         return e;
     }
     /* Frees the transaction and its cursors whether it works or not. */
-    e = lmdb_error(s, "commit", mdb_txn_commit(s->txn));
+    e = lmdb_txn_fail(s, "commit", mdb_txn_commit(s->txn));
     s->txn = NULL;
     if (e)
         s->totals = s->committed;
@@ -192,17 +183,35 @@ static int used_bytes(const struct store *s, MDB_txn *txn, uint64_t *out)
     return rc;
 }
 
+/* On a full disk only free pages inside the file count, and some are left for trimming.
+ */
+static int count_room(struct store *s)
+{
+    uint64_t used, limit = s->map_size;
+    MDB_envinfo info;
+    int rc = used_bytes(s, s->txn, &used);
+
+    if (!rc)
+        rc = mdb_env_info(s->env, &info);
+    if (rc)
+        return rc;
+    if (s->disk_full) {
+        uint64_t file = ((uint64_t)info.me_last_pgno + 1) * s->page_size;
+
+        file = file > BALLAST_BYTES ? file - BALLAST_BYTES : 0;
+        limit = file < limit ? file : limit;
+    }
+    s->room_left = used < limit ? limit - used : 0;
+    return 0;
+}
+
 enum err lmdb_txn_room(struct store *s, uint64_t bytes)
 {
-    uint64_t need = bytes + bytes / 16 + ROOM_OVERHEAD, used;
-    int rc;
+    uint64_t need = bytes + bytes / 16 + ROOM_OVERHEAD;
+    int rc = need > s->room_left ? count_room(s) : 0;
 
-    if (need > s->room_left) {
-        rc = used_bytes(s, s->txn, &used);
-        if (rc)
-            return lmdb_txn_fail(s, "count pages", rc);
-        s->room_left = used < s->map_size ? s->map_size - used : 0;
-    }
+    if (rc)
+        return lmdb_txn_fail(s, "count pages", rc);
     if (need < bytes || need > s->room_left)
         return ERR_FULL;
     s->room_left -= need;

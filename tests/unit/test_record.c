@@ -4,15 +4,26 @@
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 
+static uint8_t *blocks[16];
+static unsigned used_blocks;
+
+static void free_blocks(void)
+{
+    while (used_blocks)
+        free(blocks[--used_blocks]);
+}
+
+TestSuite(record, .fini = free_blocks);
+
 /* Encodes to a heap block of exactly the announced length, so that a sanitizer sees one
- * byte too many, and decodes it again. The block is left to the process' end: the
- * decoded views point into it. */
+ * byte too many. Decoded views point into it, so it lives as long as the test. */
 static struct bytes encoded(const struct record *r)
 {
     size_t len = record_encoded_len(r);
     uint8_t *block = malloc(len);
 
     record_encode(r, block);
+    blocks[used_blocks++] = block;
     return bytes_of(block, len);
 }
 

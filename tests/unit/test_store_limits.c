@@ -3,7 +3,9 @@
 #include "store_fixture.h"
 
 #include <lmdb.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 TestSuite(store_limits, .init = given_an_empty_store, .fini = then_it_is_gone);
@@ -128,6 +130,56 @@ Test(store_limits, survives_a_disk_that_is_full_at_commit)
     cr_assert(eq(u64, state("a").next_offset, before.next_offset));
     cr_assert(eq(u64, publish("a", "next", 1, 0), before.next_offset));
     nothing_is_lost();
+}
+
+/* A disk of 16 MiB, seen by this process only: as root, or where users may make one. */
+static void given_a_small_disk(void)
+{
+    static char path[sizeof data_dir + 16];
+
+    if ((unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        cr_skip_test("this process may not mount a disk of its own");
+    close_store();
+    snprintf(path, sizeof path, "%s/disk", data_dir);
+    cr_assert(eq(int, mkdir(path, 0700), 0));
+    cr_assert(eq(int, mount("none", path, "tmpfs", 0, "size=16m"), 0));
+    options.path = path;
+    open_store();
+}
+
+static enum err fill_disk(void)
+{
+    static char body[1000];
+    struct record r = {.time_ms = 1, .expires_ms = 1000, .body = bytes_of(body, 1000)};
+    uint64_t offset;
+    enum err e = ERR_OK;
+
+    while (!e) {
+        OK(ops->begin(store));
+        for (unsigned i = 0; i < 100 && !e; i++)
+            e = ops->append(store, topic("a"), &r, &offset);
+        e = ops->commit(store);
+    }
+    return e;
+}
+
+Test(store_limits, trims_a_full_disk_with_the_space_it_held_back)
+{
+    uint64_t before;
+
+    given_a_small_disk();
+    cr_assert(eq(int, fill_disk(), ERR_FULL));
+    before = state("a").next_offset;
+    cr_assert(gt(u64, before, 5000));
+    cr_assert(eq(int, fill_once("a", 1, 1000), ERR_FULL));
+    expire_all();
+    cr_assert(
+        eq(int, fill_once("a", 1, 1000), ERR_OK)); /* into free pages of the file */
+    cr_assert(eq(u64, state("a").next_offset, before + 1));
+    nothing_is_lost();
+    close_store();
+    umount(options.path);
 }
 
 Test(store_limits, opens_a_file_that_outgrew_a_smaller_setting)
@@ -275,6 +327,30 @@ Test(store_limits, bounds_its_cache_with_many_topics)
     cr_assert(eq(u64, state("topic-777").next_offset, 2));
     expire_all();
     cr_assert(eq(u64, stats().counters.expired, 40000));
+    nothing_is_lost();
+}
+
+static void publish_side_by_side(unsigned topics, unsigned commits)
+{
+    char name[32];
+
+    while (commits--) {
+        OK(ops->begin(store));
+        for (unsigned i = 0; i < topics; i++) {
+            snprintf(name, sizeof name, "topic-%u", i);
+            put_many(name, 7, 1, 0);
+        }
+        OK(ops->commit(store));
+    }
+}
+
+/* A record takes about 45 bytes with its key here; half empty pages would make it 90.
+ */
+Test(store_limits, packs_topics_that_grow_side_by_side)
+{
+    publish_side_by_side(8, 1000);
+    cr_assert(eq(u64, stats().live, 56000));
+    cr_assert(lt(u64, stats().used_bytes, 56000 * 60));
     nothing_is_lost();
 }
 
