@@ -10,11 +10,13 @@
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
  *   lmdb_expiry   what is due, in runs
  *   lmdb_blobs    chunks, uploads, trash
- *   lmdb_read     snapshots
+ *   lmdb_reader   readers and their snapshots
+ *   lmdb_read     what is read under one
  *   lmdb_check    proves the invariants of a whole store
  *
  * Write side functions want an open transaction and run on the writer; a failing LMDB
- * call spoils the transaction (txn_fail), whose commit then fails with the same error.
+ * call spoils the transaction (lmdb_txn_fail), whose commit then fails with the same
+ * error.
  */
 #ifndef SLUICE_LMDB_INTERNAL_H
 #define SLUICE_LMDB_INTERNAL_H
@@ -65,7 +67,7 @@ struct due_run {
 struct store_topic {
     struct topic_state state;
     struct due_run run; /* the newest one, so that it can grow */
-    uint64_t parked_in; /* transaction in which park_before_append ran */
+    uint64_t parked_in; /* transaction in which its strangers were parked */
     struct store_topic *by_name, *by_id; /* next in the hash chain */
     struct store_topic *newer, *older;   /* order of use */
     struct store_topic *next_touched;
@@ -257,11 +259,14 @@ enum err lmdb_trash_step(struct store *s, unsigned max, struct store_step *out);
 /* At open: uploads that a dead process left go to the trash. */
 enum err lmdb_uploads_to_trash(struct store *s);
 
-/* ---- lmdb_read ---- */
+/* ---- lmdb_reader ---- */
 enum err lmdb_reader_open(struct store *s, struct store_reader **out);
 void lmdb_reader_close(struct store_reader *r);
 enum err lmdb_read_begin(struct store_reader *r, int64_t now_ms);
 void lmdb_read_end(struct store_reader *r);
+int64_t lmdb_oldest_reader_ms(struct store *s, int64_t now_ms);
+
+/* ---- lmdb_read ---- */
 enum err lmdb_read_topic(struct store_reader *r, struct bytes name,
                          struct topic_state *out);
 enum err lmdb_read_seek(struct store_reader *r, uint64_t topic_id, uint64_t offset,
@@ -277,7 +282,6 @@ enum err lmdb_read_topics(struct store_reader *r, struct bytes prefix,
                           struct bytes after, store_topic_fn fn, void *arg);
 enum err lmdb_read_stats(struct store_reader *r, struct store_stats *out);
 enum err lmdb_read_totals(struct store *s, MDB_txn *txn, struct totals *out);
-int64_t lmdb_oldest_reader_ms(struct store *s, int64_t now_ms);
 
 /* ---- lmdb_check ---- */
 enum err lmdb_check_store(struct store_reader *r);

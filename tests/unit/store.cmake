@@ -1,3 +1,4 @@
 unit_test(store SEES storage)
-unit_test(store_limits SEES storage)
-target_link_libraries(test_store_limits PRIVATE PkgConfig::LMDB) # writes a foreign version
+unit_test(store_blobs SEES storage)
+unit_test(store_random SEES storage)
+unit_test(store_limits SEES storage LINKS PkgConfig::LMDB) # it writes foreign files

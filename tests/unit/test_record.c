@@ -70,6 +70,20 @@ Test(record, gives_every_field_back)
     cr_assert(eq(u64, back.blob_id, 0));
 }
 
+/* Stores that exist depend on these bytes. */
+Test(record, writes_the_example_of_the_format_document)
+{
+    struct record r = {
+        .time_ms = 1767225600123,
+        .expires_ms = 1767225660123,
+        .content_type = bytes_str("text/plain"),
+        .body = bytes_str("hello"),
+    };
+
+    same(encoded(&r),
+         bytes_of("\x01\x31\xfb\xd0\xea\xb6\xb7\x33\xe0\xd4\x03hello", 16));
+}
+
 Test(record, costs_few_bytes_when_there_is_little_to_say)
 {
     struct record r = {.time_ms = 1767225600123, .body = bytes_str("hello")};
