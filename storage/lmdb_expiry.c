@@ -4,7 +4,7 @@
  * at the front of the table: its cost is what it takes out, whatever else is stored.
  *
  *   1. Every live record with an expiry lies in a row of its bucket (or, within a
- *      transaction, in the run of its topic that expiry_flush will write).
+ *      transaction, in the run of its topic that lmdb_expiry_flush will write).
  *   2. A row may cover records that are gone: purged, or gone with their topic. It is
  *      dropped when its time comes.
  */

@@ -129,10 +129,9 @@ struct store_reader {
     uint64_t topic_id, offset;
 };
 
-static inline MDB_val val_of(const void *data, size_t len)
-{
-    return (MDB_val){len, (void *)data};
-}
+/* A macro, so that the compiler knows that a key is filled in after it is pointed to.
+ */
+#define val_of(data, len) ((MDB_val){(len), (void *)(data)})
 
 static inline struct bytes bytes_of_val(MDB_val v)
 {
@@ -195,7 +194,7 @@ struct store_topic *lmdb_cache_by_id(struct topic_cache *c, uint64_t id);
 /* A new entry for this state. NULL: no memory. */
 struct store_topic *lmdb_cache_add(struct store *s, const struct topic_state *state);
 void lmdb_cache_touch(struct topic_cache *c, struct store_topic *t);
-/* Out of all lists but the touched one, freed by cache_settle. */
+/* Out of all lists but the touched one, freed by lmdb_cache_settle. */
 void lmdb_cache_detach(struct store *s, struct store_topic *t);
 /* Ends a transaction: the touched entries are clean now (kept), or stale (not kept). */
 void lmdb_cache_settle(struct store *s, bool keep);

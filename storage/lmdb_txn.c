@@ -1,7 +1,6 @@
 /*
  * One write transaction at a time. What is cached beside it (totals, topic states,
- * runs, parked records) goes to its tables in lmdb_txn_commit and is forgotten by
- * lmdb_txn_abort.
+ * runs, parked records) goes to its tables at commit and is forgotten at abort.
  *
  *   1. After the first failing LMDB call nothing of the transaction can be committed.
  *   2. totals is what the transaction sees, committed what readers see.

@@ -364,6 +364,27 @@ Test(store, expires_single_messages_of_many_transactions)
     nothing_is_lost();
 }
 
+static void publish_one_for_each_bucket(unsigned count)
+{
+    OK(ops->begin(store));
+    for (unsigned i = 0; i < count; i++)
+        put("a", "x", 1000, 2000 + 100 * i);
+    OK(ops->commit(store));
+}
+
+Test(store, bounds_a_step_that_finds_only_what_is_gone)
+{
+    struct store_step step;
+
+    publish_one_for_each_bucket(30);
+    purge("a", NOWHERE, 100);
+    step = expire(100000, 20);
+    cr_assert(eq(u64, step.messages, 0));
+    cr_assert(step.more);
+    cr_assert(not(expire(100000, 20).more));
+    cr_assert(eq(i64, stats().next_due_ms, 0));
+}
+
 /* ---- taking out ---- */
 
 Test(store, removes_in_bounded_steps_oldest_first)

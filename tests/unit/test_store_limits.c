@@ -148,6 +148,7 @@ static void given_a_small_disk(void)
     open_store();
 }
 
+/* In small steps: a large one that fails leaves space behind for the next. */
 static enum err fill_disk(void)
 {
     static char body[1000];
@@ -157,7 +158,7 @@ static enum err fill_disk(void)
 
     while (!e) {
         OK(ops->begin(store));
-        for (unsigned i = 0; i < 100 && !e; i++)
+        for (unsigned i = 0; i < 4 && !e; i++)
             e = ops->append(store, topic("a"), &r, &offset);
         e = ops->commit(store);
     }
