@@ -102,7 +102,7 @@ static uint64_t put(const char *name, const char *body, int64_t time_ms,
 UNUSED static void put_many(const char *name, unsigned count, int64_t time_ms,
                             int64_t expires_ms)
 {
-    char body[24];
+    char body[48];
 
     for (unsigned i = 0; i < count; i++) {
         snprintf(body, sizeof body, "%s-%u", name, i);
