@@ -1,7 +1,7 @@
 /*
- * The layout, see FORMAT.md: version, flags, then what the flags announce, then the body.
- * Times are kept as varints and the expiry as its distance from the time, so a short
- * message with a usual TTL costs 11 bytes more than its body.
+ * The layout, see FORMAT.md: version, flags, then what the flags announce, then the
+ * body. Times are kept as varints and the expiry as its distance from the time, so a
+ * short message with a usual TTL costs 11 bytes more than its body.
  */
 #include "record.h"
 
@@ -18,12 +18,11 @@ enum {
     RESERVED = 1 << 7,
 };
 
-/* The position is on disk: only add at the end, and never more than TYPE_TEXT entries. */
+/* The position is on disk: only add at the end, and never more than TYPE_TEXT entries.
+ */
 static const char *const well_known[] = {
-    "application/octet-stream",
-    "application/json",
-    "text/plain; charset=utf-8",
-    "text/plain",
+    "application/octet-stream",          "application/json",
+    "text/plain; charset=utf-8",         "text/plain",
     "application/x-www-form-urlencoded",
 };
 #define WELL_KNOWN (sizeof well_known / sizeof *well_known)
@@ -178,7 +177,8 @@ enum err record_decode(struct bytes stored, struct record *r)
     at = bytes_of(p + 2, stored.len - 2);
     if (!take_times(&at, flags, r) || (flags & HAS_KEY && !take(&at, &r->key)) ||
         !take_type(&at, flags, r) ||
-        (flags & HAS_ATTRIBUTES && !take(&at, &r->attributes)) || !take_body(&at, flags, r))
+        (flags & HAS_ATTRIBUTES && !take(&at, &r->attributes)) ||
+        !take_body(&at, flags, r))
         return ERR_CORRUPT;
     return ERR_OK;
 }
