@@ -58,12 +58,12 @@ static void connection_changed(void *arg, struct MHD_Connection *conn, void **co
 {
     struct loop *l = arg;
 
-    (void)context;
     l->progress = true;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         atomic_fetch_add(&l->server->connections, 1);
         metric_add(METRIC_CONNECTIONS_ACCEPTED, 1);
         metric_add(METRIC_CONNECTIONS, 1);
+        request_connection_opened(context);
     } else {
         atomic_fetch_sub(&l->server->connections, 1);
         metric_add(METRIC_CONNECTIONS, -1);
@@ -274,7 +274,7 @@ void loop_drain(struct loop *l)
 
 static void open_stop(struct letter *letter)
 {
-    struct loop *l = (struct loop *)((char *)letter - offsetof(struct loop, drain_letter));
+    struct loop *l = (struct loop *)((char *)letter - offsetof(struct loop, stop_letter));
 
     request_cut_all(l);
     l->stopping = true;
@@ -282,8 +282,8 @@ static void open_stop(struct letter *letter)
 
 void loop_stop(struct loop *l)
 {
-    l->drain_letter.open = open_stop;
-    mailbox_post(&l->mailbox, &l->drain_letter);
+    l->stop_letter.open = open_stop;
+    mailbox_post(&l->mailbox, &l->stop_letter);
     pthread_join(l->thread, NULL);
     linger_fini(&l->linger);
     timers_fini(&l->timers);

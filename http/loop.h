@@ -56,7 +56,7 @@ struct loop {
     struct request_list waiting;                   /* in the ledger's line */
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
     struct source daemon_source, mail_source;
-    struct letter drain_letter;
+    struct letter drain_letter, stop_letter; /* both may be under way at once */
     struct timer tick;
     struct request *last_woken; /* whose answer others may share; within one wakeup */
     size_t held;       /* requests the writer has */

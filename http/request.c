@@ -213,7 +213,10 @@ static void mark_early(struct request *r)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
-    *(void **)info->socket_context = r->loop;
+    struct request_connection *c = info->socket_context;
+
+    if (c)
+        c->early = true;
 }
 
 /* The library cannot take an answer in the middle of a body, so it goes to the socket
@@ -230,13 +233,21 @@ static void answer_past_library(struct request *r)
     r->kill = true;
 }
 
+void request_connection_opened(void **context)
+{
+    *context = calloc(1, sizeof(struct request_connection)); /* NULL: it will not linger */
+}
+
 void request_connection_closed(struct loop *l, struct MHD_Connection *conn, void **context)
 {
-    if (*context)
+    struct request_connection *c = *context;
+
+    if (c && c->early)
         linger_take(&l->linger,
                     MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)
                         ->connect_fd,
                     l->now_ms);
+    free(c);
     *context = NULL;
 }
 
