@@ -47,12 +47,13 @@ struct park {
     int epoll;
     int side; /* blocking: metrics */
     struct parked *conns;
-    struct parked publisher; /* in the same epoll, so that nobody waits for its answer */
+    struct parked publisher; /* in the same epoll, in none of the counts */
     uint64_t in_state[CLOSED + 1];
     uint64_t opened, messages;
     int64_t fired_us, acknowledged_us;
     double *answered_ms;
-    size_t answers;
+    size_t answers;    /* since the last fire */
+    size_t fired_at; /* how many were parked then */
     struct figures figures;
 };
 
@@ -68,7 +69,10 @@ static void drop(struct park *p, struct parked *c, enum figure_error kind)
     p->figures.errors[kind]++;
     close(c->fd);
     reply_free(&c->reply);
-    move(p, c, CLOSED);
+    if (c == &p->publisher)
+        c->state = CLOSED;
+    else
+        move(p, c, CLOSED);
 }
 
 static void poll_topic(struct park *p, struct parked *c)
@@ -96,7 +100,7 @@ static void answered(struct park *p, struct parked *c)
     p->figures.status[c->reply.status < 600 ? c->reply.status : 0]++;
     if (c == &p->publisher) {
         p->acknowledged_us = net_now_us();
-        move(p, c, ANSWERED);
+        c->state = ANSWERED;
         return;
     }
     if (p->fired_us && p->answers < p->connections)
@@ -203,6 +207,13 @@ static bool all_sent(struct park *p)
     return p->opened == p->connections && p->in_state[CONNECTING] == 0;
 }
 
+/* With --repoll they are parked again at once: each counts when it was answered. */
+static bool all_answered(struct park *p)
+{
+    return p->publisher.state != PARKED &&
+           (p->answers >= p->fired_at || p->in_state[PARKED] == 0);
+}
+
 static bool none_parked(struct park *p)
 {
     return p->in_state[PARKED] == 0;
@@ -248,16 +259,17 @@ static bool command_fire(struct park *p)
                      "POST /v1/topics/%s/messages HTTP/1.1\r\nHost: %s\r\n"
                      "Content-Length: 4\r\n\r\nfire", p->topic, p->target.host);
 
-    if (p->publisher.state == UNOPENED) {
+    if (p->publisher.state == UNOPENED || p->publisher.state == CLOSED) {
         p->publisher.fd = net_connect(&p->target);
         watch(p, &p->publisher, EPOLL_CTL_ADD, EPOLLIN);
     }
     reply_next(&p->publisher.reply);
-    move(p, &p->publisher, PARKED);
+    p->publisher.state = PARKED;
+    p->fired_at = p->in_state[PARKED];
     p->answers = 0;
     p->fired_us = net_now_us();
     return send(p->publisher.fd, ask, (size_t)n, MSG_NOSIGNAL) == n &&
-           pump_until(p, none_parked);
+           pump_until(p, all_answered);
 }
 
 static bool command_close(struct park *p, uint64_t many)
@@ -333,7 +345,7 @@ static void start(struct park *p)
     p->side = net_connect(&p->target);
     p->conns = calloc(p->connections, sizeof *p->conns);
     p->answered_ms = calloc(p->connections, sizeof *p->answered_ms);
-    p->in_state[UNOPENED] = p->connections + 1; /* the publisher too */
+    p->in_state[UNOPENED] = p->connections;
     for (unsigned i = 0; i < p->connections; i++)
         p->conns[i].id = i;
     open_some(p);
