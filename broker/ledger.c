@@ -185,8 +185,10 @@ void ledger_shrink(struct grant *g, size_t bytes)
 
 void ledger_release(struct grant *g)
 {
-    ledger_shrink(g, 0);
-    *g = (struct grant){ 0 };
+    struct grant mine = *g;
+
+    *g = (struct grant){ 0 }; /* first: a callback may fill it again */
+    ledger_shrink(&mine, 0);
 }
 
 void ledger_merge(struct grant *g, struct grant *more)
