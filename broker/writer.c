@@ -47,7 +47,8 @@ struct writer {
     enum err spoiled;
     bool trash;
     int64_t next_due_ms, last_sync_ms;
-    int64_t pause_until_ms; /* after a failure: no sweeping before; monotonic */
+    int64_t pause_until_ms; /* after a failure: no turn without jobs before; monotonic */
+    bool sweep_alone; /* the last sweep failed: publishers must not fail with the next */
     unsigned wakes[WAKES_MAX], wake_count;
     bool wake_all, unsynced;
     struct delivery deliveries[HOMES_MAX];
@@ -280,12 +281,16 @@ static enum err transaction(struct writer *w, struct turn *t)
 {
     int64_t started_us = clock_mono_us();
     enum err e = w->o.ops->begin(w->o.store);
+    bool busy;
 
     if (e)
         return e;
     run_jobs(w, t);
-    if (!w->spoiled)
-        e = sweep(w, t, w->turn.first || w->again.first);
+    busy = w->turn.first || w->again.first;
+    if (!w->spoiled && !(busy && w->sweep_alone)) {
+        e = sweep(w, t, busy);
+        w->sweep_alone = e != ERR_OK;
+    }
     if (w->spoiled || e) {
         w->o.ops->abort(w->o.store);
         metric_add(METRIC_COMMITS_FAILED, 1);
@@ -305,7 +310,8 @@ static void take_turn(struct writer *w)
     w->spoiled = ERR_OK;
     w->wake_all = false;
     w->wake_count = 0;
-    take_jobs(w);
+    if (!w->sweep_alone || w->again.first || clock_mono_ms() < w->pause_until_ms)
+        take_jobs(w);
     e = transaction(w, &t);
     if (e) {
         LOG_WARN("writer", "turn_failed", LOG_S("error", err_name(e)));
