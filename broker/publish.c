@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define RECORD_OVERHEAD 96u /* keys, index and page slack of a message in the store */
-#define DROP_STEP 1024u
+#define DROP_TURN 20000u /* messages dropped for one publish in one turn */
 
 uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms)
@@ -33,22 +33,25 @@ static enum err find_topic(struct publish *p, struct turn *t, struct store_topic
     return t->ops->topic_create(t->store, p->topic, &defaults, t->now_ms, topic);
 }
 
-/* Makes place under the topic's own quota by dropping its oldest messages. */
+/* Makes place under the topic's own quota by dropping its oldest messages: one by one,
+ * because only their sizes tell how many must go. ERR_BUSY: the next turn goes on, so that
+ * one large message among many small ones does not hold up everybody. */
 static enum err drop_oldest(struct turn *t, struct store_topic *topic, uint64_t max,
                             uint64_t needed)
 {
     const struct topic_state *s = t->ops->topic_state(topic);
-    struct store_step step = { .more = true };
+    struct store_step step = { .messages = 1 };
+    enum err e;
 
-    while (s->live_bytes + needed > max && s->live && step.more) {
-        uint64_t each = s->live_bytes / s->live + 1;
-        uint64_t count = (s->live_bytes + needed - max) / each / 2 + 1;
-        enum err e = t->ops->remove_step(t->store, topic, s->next_offset,
-                                         count < DROP_STEP ? (unsigned)count : DROP_STEP,
-                                         &step);
+    turn_trash(t);
+    for (unsigned n = 0; s->live_bytes + needed > max; n++) {
+        if (n == DROP_TURN)
+            return ERR_BUSY;
+        e = t->ops->remove_step(t->store, topic, s->next_offset, 1, &step);
+        if (!e && !step.messages)
+            e = ERR_CORRUPT; /* bytes without a message */
         if (e)
             return turn_spoil(t, e);
-        turn_trash(t);
     }
     return ERR_OK;
 }
@@ -149,8 +152,7 @@ static enum err publish_run(struct job *j, struct turn *t)
     struct store_topic *topic;
     enum err e;
 
-    e = t->ops->room(t->store, (p->blob_id ? 0 : p->total_bytes) +
-                                   p->count * RECORD_OVERHEAD);
+    e = t->ops->room(t->store, p->job.cost);
     if (e)
         return refuse(p, PUBLISH_STORE_FULL, e);
     e = find_topic(p, t, &topic);
@@ -177,13 +179,22 @@ static void publish_done(struct job *j, enum err e)
         p->refusal = PUBLISH_STORE_FULL;
 }
 
+/* What it may add to a transaction. A batch is packed with its keys and attributes. */
+static size_t cost(const struct publish *p)
+{
+    const struct packed_message *m = &p->one;
+
+    return p->body_len + p->count * RECORD_OVERHEAD +
+           (p->batch ? 0 : m->key.len + m->content_type.len + m->attributes.len);
+}
+
 void publish_submit(struct publish *p)
 {
     p->job.run = publish_run;
     p->job.done = publish_done;
     if (!p->batch)
         p->count = 1;
-    p->job.cost = p->body_len + p->count * RECORD_OVERHEAD;
+    p->job.cost = cost(p);
     if (!p->batch)
         p->total_bytes = p->blob_id ? p->blob_size : p->body_len;
     p->submitted_us = clock_mono_us();

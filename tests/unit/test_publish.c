@@ -1,0 +1,409 @@
+#include "writer_fixture.h"
+
+#include "metrics.h"
+
+TestSuite(publish, .init = given_a_writer, .fini = remove_data_dir, .timeout = 120);
+
+static void given_topic(const char *name, struct topic_settings s)
+{
+    struct store_topic *t;
+
+    writer_stop(writer); /* one writer at a time: for a moment it is the test */
+    OK(ops->begin(store));
+    OK(ops->topic_create(store, bytes_str(name), &s, NOW, &t));
+    OK(ops->commit(store));
+    start_writer();
+}
+
+static struct publish *message_for(const char *body, uint64_t ttl_ms)
+{
+    struct publish *p = message("t", body);
+
+    p->one.has_ttl = true;
+    p->one.ttl_ms = ttl_ms;
+    return p;
+}
+
+/* Packs messages with these bodies, "a b c", into a batch. */
+static struct publish *batch(const char *topic_name, const char *bodies)
+{
+    struct publish *p = message(topic_name, bodies);
+    size_t n = 0;
+
+    free(p->body);
+    p->body = malloc(4 * strlen(bodies) + 4);
+    p->batch = true;
+    for (; *bodies; bodies += strspn(bodies, " ")) {
+        size_t len = strcspn(bodies, " ");
+
+        p->body[n++] = (uint8_t)(len + 2);
+        p->body[n++] = PACKED_BODY;
+        p->body[n++] = (uint8_t)len;
+        memcpy(p->body + n, bodies, len);
+        n += len;
+        bodies += len;
+        p->count++;
+        p->total_bytes += len;
+    }
+    p->body_len = n;
+    return p;
+}
+
+/* The first message at or after an offset, as text. */
+static const char *body_at(const char *name, uint64_t offset)
+{
+    static char text[64];
+    struct store_entry m;
+    uint64_t id = state(name).id;
+
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_seek(reader, id, offset, &m));
+    snprintf(text, sizeof text, "%.*s", (int)m.record.body.len,
+             (const char *)m.record.body.data);
+    ops->read_end(reader);
+    return text;
+}
+
+Test(publish, tells_where_and_when_it_was_stored)
+{
+    struct publish p;
+
+    OK(sent(message("t", "zero"), NULL));
+    OK(sent(message("t", "one"), &p));
+    cr_assert(eq(u64, p.first_offset, 1));
+    cr_assert(eq(i64, p.time_ms, NOW));
+    cr_assert(eq(i64, p.expires_ms, 0));
+    cr_assert(eq(str, (char *)body_at("t", 1), "one"));
+    then_everything_is_given_back();
+}
+
+Test(publish, a_topic_comes_with_its_first_message_only_where_it_may)
+{
+    struct publish *p = message("t", "x"), result;
+
+    p->auto_create = false;
+    cr_assert(eq(int, sent(p, &result), ERR_NOT_FOUND));
+    cr_assert(eq(int, result.refusal, PUBLISH_NO_TOPIC));
+    cr_assert(eq(u64, stats().topics, 0));
+    OK(sent(message("t", "x"), NULL));
+    then_everything_is_given_back();
+}
+
+Test(publish, a_batch_is_stored_as_one_with_offsets_in_a_row)
+{
+    struct publish p;
+
+    OK(sent(message("t", "first"), NULL));
+    OK(sent(batch("t", "a b c"), &p));
+    cr_assert(eq(u64, p.first_offset, 1));
+    cr_assert(eq(str, (char *)body_at("t", 3), "c"));
+    cr_assert(eq(u64, state("t").live_bytes, 8));
+    then_everything_is_given_back();
+}
+
+Test(publish, of_a_batch_that_breaks_off_nothing_is_stored)
+{
+    fail_after(FAULT_APPEND, 2, ERR_IO, 1);
+    cr_assert(eq(int, sent(batch("t", "a b c d"), NULL), ERR_IO));
+    cr_assert(eq(u64, stats().counters.accepted, 0));
+    cr_assert(eq(u64, stats().topics, 0));
+    OK(sent(batch("t", "a b c d"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "0 1 2 3"));
+    then_everything_is_given_back();
+}
+
+Test(publish, a_full_store_refuses_and_says_so)
+{
+    struct publish result;
+
+    fail_next(FAULT_ROOM, ERR_FULL, 1);
+    cr_assert(eq(int, sent(message("t", "x"), &result), ERR_FULL));
+    cr_assert(eq(int, result.refusal, PUBLISH_STORE_FULL));
+    fail_next(FAULT_COMMIT, ERR_FULL, 1);
+    cr_assert(eq(int, sent(message("t", "x"), &result), ERR_FULL));
+    cr_assert(eq(int, result.refusal, PUBLISH_STORE_FULL));
+    then_everything_is_given_back();
+}
+
+/* ---- accounting ---- */
+
+Test(publish, asks_for_room_for_its_key_and_attributes_as_well)
+{
+    struct publish *p = message("t", ""), result;
+    static char key[3000], attributes[5000];
+
+    attributes[0] = PACKED_ATTRIBUTE;
+    attributes[1] = 1;
+    attributes[2] = 'n';
+    varint_put((uint8_t *)attributes + 3, sizeof attributes - 5);
+    p->one.key = bytes_of(key, sizeof key);
+    p->one.attributes = bytes_of(attributes, sizeof attributes);
+    OK(sent(p, &result));
+    cr_assert(atomic_load(&room_asked) >= 8000);
+    cr_assert(result.job.cost >= 8000);
+    then_everything_is_given_back();
+}
+
+Test(publish, a_batch_asks_for_room_for_all_that_is_packed)
+{
+    struct publish *p = batch("t", "a b c"), result;
+
+    p->total_bytes = 0; /* as of a batch that has keys and attributes only */
+    OK(sent(p, &result));
+    cr_assert(atomic_load(&room_asked) >= result.body_len);
+    then_everything_is_given_back();
+}
+
+/* ---- ttl ---- */
+
+Test(publish, a_message_lives_as_long_as_it_says)
+{
+    struct publish p;
+
+    OK(sent(message_for("x", 5000), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 5000));
+    then_everything_is_given_back();
+}
+
+Test(publish, the_topics_ttl_stands_in_for_a_missing_one_and_caps_a_longer_one)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .ttl_ms = 1000 });
+    OK(sent(message("t", "x"), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 1000));
+    OK(sent(message_for("x", 5000), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 1000));
+    OK(sent(message_for("x", 500), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 500));
+    then_everything_is_given_back();
+}
+
+Test(publish, the_brokers_ttl_stands_in_for_the_topics)
+{
+    struct topic_settings none = { 0 }, some = { .ttl_ms = 7 };
+
+    cr_assert(eq(u64, publish_ttl(&none, 0, false, 0), UINT64_MAX));
+    cr_assert(eq(u64, publish_ttl(&none, 30, false, 0), 30));
+    cr_assert(eq(u64, publish_ttl(&none, 30, true, 40), 30));
+    cr_assert(eq(u64, publish_ttl(&some, 30, false, 0), 7));
+    cr_assert(eq(u64, publish_ttl(&some, 5, true, 6), 6));
+    cr_assert(eq(u64, publish_ttl(&none, 0, true, 0), 0));
+    then_everything_is_given_back();
+}
+
+Test(publish, a_ttl_beyond_all_time_is_for_ever)
+{
+    struct publish p;
+
+    OK(sent(message_for("x", (uint64_t)INT64_MAX), &p));
+    cr_assert(eq(i64, p.expires_ms, 0));
+    OK(sent(message_for("x", (uint64_t)INT64_MAX - NOW), &p));
+    cr_assert(eq(i64, p.expires_ms, INT64_MAX));
+    then_everything_is_given_back();
+}
+
+Test(publish, a_clock_that_goes_back_moves_no_message_back)
+{
+    struct publish p;
+
+    OK(sent(message("t", "x"), NULL));
+    clock_fake_wall_ms(NOW - 500);
+    OK(sent(message("t", "y"), &p));
+    cr_assert(eq(i64, p.time_ms, NOW));
+    then_everything_is_given_back();
+}
+
+/* ---- quota ---- */
+
+Test(publish, over_its_quota_a_topic_rejects_and_keeps_what_it_has)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_bytes = 10 });
+    OK(sent(message("t", "123456"), NULL));
+    cr_assert(eq(int, sent(message("t", "12345"), &p), ERR_FULL));
+    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
+    cr_assert(eq(u64, p.quota_bytes, 10));
+    OK(sent(message("t", "1234"), NULL)); /* to the byte */
+    cr_assert(eq(str, (char *)offsets("t", false), "0 1"));
+    then_everything_is_given_back();
+}
+
+Test(publish, or_it_drops_its_oldest_messages_where_told_to)
+{
+    given_topic("t", (struct topic_settings){ .max_bytes = 10,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "aaaa"), NULL));
+    OK(sent(message("t", "bbbb"), NULL));
+    OK(sent(message("t", "cccc"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "1 2"));
+    cr_assert(eq(u64, state("t").counters.removed, 1));
+    OK(sent(message("t", "dddddddddd"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "3"));
+    then_everything_is_given_back();
+}
+
+Test(publish, it_drops_no_more_than_it_must)
+{
+    given_topic("t", (struct topic_settings){ .max_bytes = 130,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
+    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
+    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
+    OK(sent(batch("t", "1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9"), NULL));
+    OK(sent(message("t", "thirty bytes as the first was."), NULL));
+    cr_assert(eq(u64, state("t").counters.removed, 1));
+    then_everything_is_given_back();
+}
+
+Test(publish, what_is_larger_than_the_whole_quota_drops_nothing)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_bytes = 10,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "aaaa"), NULL));
+    cr_assert(eq(int, sent(message("t", "12345678901"), &p), ERR_FULL));
+    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
+    cr_assert(eq(str, (char *)offsets("t", false), "0"));
+    then_everything_is_given_back();
+}
+
+static void publish_small_ones(unsigned count)
+{
+    char bodies[4001];
+
+    for (unsigned i = 0; i < 2000; i++)
+        memcpy(bodies + 2 * i, "x ", 2);
+    bodies[4000] = 0;
+    for (unsigned i = 0; i < count; i += 2000)
+        OK(sent(batch("t", bodies), NULL));
+}
+
+Test(publish, place_for_a_large_message_is_made_in_bounded_turns)
+{
+    given_topic("t", (struct topic_settings){ .max_bytes = 60000,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    int64_t commits;
+
+    publish_small_ones(60000);
+    struct publish *large = message("t", "");
+
+    large->blob_size = 60000;
+    writer_stop(writer);
+    OK(ops->begin(store));
+    OK(ops->blob_begin(store, &large->blob_id));
+    OK(ops->blob_write(store, large->blob_id, 0, bytes_str("as if it were 60000")));
+    OK(ops->commit(store));
+    start_writer();
+    large->writer = writer;
+    hold_the_writer();
+    commits = metric_get(METRIC_COMMITS);
+    publish_submit(large);
+    struct publish *other = message("u", "x");
+
+    publish_submit(other);
+    let_it_go();
+    deliver(2);
+    OK(large->outcome);
+    OK(other->outcome);
+    cr_assert(metric_get(METRIC_COMMITS) - commits >= 4); /* the gate's, and three */
+    cr_assert(eq(u64, state("t").counters.removed, 60000));
+    cr_assert(eq(u64, state("t").live_bytes, 60000));
+    publish_free(large);
+    publish_free(other);
+    then_it_is_gone();
+}
+
+/* ---- what is kept ---- */
+
+Test(publish, keeps_attribute_names_in_lower_case_and_everything_else_as_it_came)
+{
+    static const char packed[] = "\x04\x03" "X-A" "\x02" "Vv" "\x04\x01" "Q" "\x00";
+    struct publish *p = message("t", "x");
+    struct bytes name, value, list;
+    struct store_entry m;
+    uint64_t id;
+    char *own = malloc(sizeof packed);
+
+    memcpy(own, packed, sizeof packed);
+    p->one.key = bytes_str("Key");
+    p->one.content_type = bytes_str("Text/Plain");
+    p->one.attributes = bytes_of(own, sizeof packed - 1);
+    OK(sent(p, NULL));
+    free(own);
+    id = state("t").id;
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_seek(reader, id, 0, &m));
+    cr_assert(bytes_eq(m.record.key, bytes_str("Key")));
+    cr_assert(bytes_eq(m.record.content_type, bytes_str("Text/Plain")));
+    list = m.record.attributes;
+    cr_assert(attribute_next(&list, &name, &value));
+    cr_assert(bytes_eq(name, bytes_str("x-a")) && bytes_eq(value, bytes_str("Vv")));
+    cr_assert(attribute_next(&list, &name, &value));
+    cr_assert(bytes_eq(name, bytes_str("q")) && value.len == 0);
+    cr_assert(not(attribute_next(&list, &name, &value)));
+    ops->read_end(reader);
+    then_everything_is_given_back();
+}
+
+/* ---- nothing is lost ---- */
+
+static unsigned random_state = 7;
+
+static unsigned any(unsigned below)
+{
+    return (unsigned)rand_r(&random_state) % below;
+}
+
+static void something_happens(int64_t *now_ms)
+{
+    static const char *const names[] = { "quota", "drop", "ttl", "plain" };
+    const char *name = names[any(4)];
+    struct publish *p = any(3) ? message(name, "some body") : batch(name, "a bb ccc dddd");
+    enum err e;
+
+    p->one.has_ttl = any(2);
+    p->one.ttl_ms = any(300);
+    if (any(15) == 0)
+        fail_next((enum fault)any(FAULT_BLOB_WRITE), ERR_IO, 1);
+    e = sent(p, NULL);
+    cr_assert(e == ERR_OK || e == ERR_FULL || e == ERR_IO);
+    *now_ms += any(40);
+    clock_fake_wall_ms(*now_ms);
+}
+
+static void topics_add_up(void)
+{
+    static const char *const names[] = { "quota", "drop", "ttl" };
+
+    for (int i = 0; i < 3; i++) {
+        struct topic_state s = state(names[i]);
+
+        cr_assert(eq(u64, s.counters.accepted,
+                     s.live + s.counters.expired + s.counters.removed));
+        cr_assert(s.settings.max_bytes == 0 || s.live_bytes <= s.settings.max_bytes);
+    }
+}
+
+/* Seeded: the same walk every time, but for what the sweep had done already. */
+Test(publish, accepted_is_live_and_expired_and_removed_after_whatever_happened)
+{
+    int64_t now_ms = NOW;
+
+    given_topic("quota", (struct topic_settings){ .max_bytes = 200 });
+    given_topic("drop", (struct topic_settings){
+                            .max_bytes = 100, .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    given_topic("ttl", (struct topic_settings){ .ttl_ms = 100 });
+    for (unsigned i = 0; i < 2000; i++) {
+        something_happens(&now_ms);
+        if (i % 100 == 0) {
+            nothing_is_lost();
+            topics_add_up();
+        }
+    }
+    fail_next(FAULT_COMMIT, ERR_OK, 0);
+    topics_add_up();
+    then_everything_is_given_back();
+}
