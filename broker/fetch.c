@@ -45,9 +45,14 @@ static bool is_live(const struct fetch *f, const struct store_entry *m)
 static enum err last(struct fetch *f, uint64_t count, uint64_t *offset)
 {
     struct store_entry m;
-    enum err e = ERR_OK;
+    enum err e;
 
     *offset = f->topic.next_offset;
+    /* Nothing is there; the reader forgets where it stood, and goes back from the end. */
+    e = f->ops->read_seek(f->reader, f->topic.id, f->topic.next_offset, &m);
+    if (e != ERR_NOT_FOUND)
+        return e ? e : ERR_CORRUPT;
+    e = ERR_OK;
     while (count && !(e = f->ops->read_prev(f->reader, f->topic.id, &m)))
         if (is_live(f, &m)) {
             *offset = m.offset;

@@ -48,7 +48,6 @@ static enum err write_chunk(struct job *j, struct turn *t)
     struct upload *u = c->owner;
     enum err e = t->ops->room(t->store, c->len + 4096);
 
-    c->began = false;
     if (e || u->next_chunk != c->number)
         return e ? e : ERR_FULL; /* a chunk before it was refused */
     c->began = !u->blob_id;
@@ -69,6 +68,8 @@ static void chunk_done(struct job *j, enum err e)
     c->outcome = e;
     if (e && c->began)
         c->owner->blob_id = 0; /* undone with its transaction; the id may go to another */
+    if (e)
+        c->owner->next_chunk = UINT32_MAX; /* a chunk behind this one would be in vain */
 }
 
 static void destroy(struct upload *u)
@@ -135,6 +136,7 @@ static void send(struct upload *u)
     struct chunk *c = &u->chunks[u->filling];
 
     c->away = true;
+    c->began = false; /* its turn may fail before it runs */
     c->number = u->sent++;
     c->job = (struct job){ .letter.open = chunk_home,
                            .home = u->home,

@@ -11,12 +11,12 @@ struct inbox {
     struct letter letter; /* first use of container_of below: keep its offset known */
 
     /* Set once by waiters_join. */
-    struct mailbox *home;
     void (*woken)(void *arg, unsigned slot);
     void *arg;
 
     /* Guarded by lock. */
     pthread_mutex_t lock;
+    struct mailbox *home; /* NULL: not there yet, or parted */
     uint16_t news[NEWS_MAX];
     unsigned count;
     bool all, posted;
@@ -82,6 +82,15 @@ void waiters_join(struct waiters *w, unsigned loop, struct mailbox *home,
     pthread_mutex_unlock(&in->lock);
 }
 
+void waiters_part(struct waiters *w, unsigned loop)
+{
+    struct inbox *in = &w->inboxes[loop];
+
+    pthread_mutex_lock(&in->lock);
+    in->home = NULL;
+    pthread_mutex_unlock(&in->lock);
+}
+
 unsigned waiters_slot(struct bytes topic)
 {
     uint32_t h = 2166136261u; /* FNV-1a */
@@ -130,13 +139,12 @@ void waiters_flush(struct waiters *w)
     w->dirty = false;
     for (unsigned i = 0; i < w->loops; i++) {
         struct inbox *in = &w->inboxes[i];
-        bool post;
 
-        pthread_mutex_lock(&in->lock);
-        post = (in->count || in->all) && !in->posted;
-        in->posted = in->posted || post;
-        pthread_mutex_unlock(&in->lock);
-        if (post)
+        pthread_mutex_lock(&in->lock); /* until it is posted: the loop may part */
+        if (in->home && (in->count || in->all) && !in->posted) {
+            in->posted = true;
             mailbox_post(in->home, &in->letter);
+        }
+        pthread_mutex_unlock(&in->lock);
     }
 }

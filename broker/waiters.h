@@ -27,6 +27,9 @@ void waiters_free(struct waiters *w);
 void waiters_join(struct waiters *w, unsigned loop, struct mailbox *home,
                   void (*woken)(void *arg, unsigned slot), void *arg);
 
+/* When it returns the writer does not touch the loop's mailbox any more. Any thread. */
+void waiters_part(struct waiters *w, unsigned loop);
+
 unsigned waiters_slot(struct bytes topic);
 
 void waiters_park(struct waiters *w, unsigned loop, unsigned slot);

@@ -285,6 +285,7 @@ void loop_stop(struct loop *l)
     l->stop_letter.open = open_stop;
     mailbox_post(&l->mailbox, &l->stop_letter);
     pthread_join(l->thread, NULL);
+    waiters_part(l->broker->waiters, l->index);
     linger_fini(&l->linger);
     timers_fini(&l->timers);
     fetch_close(&l->fetch);
