@@ -23,7 +23,7 @@ struct letter {
 
 struct mailbox {
     int fd;                /* readable while letters wait; for epoll */
-    _Atomic unsigned owed; /* jobs submitted whose letters were not posted yet */
+    _Atomic unsigned owed; /* letters sure to come: of jobs submitted, of waiters in line */
     pthread_mutex_t lock;
     struct letter *first, **last;
 };

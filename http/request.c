@@ -88,18 +88,6 @@ static void resume(struct request *r)
     r->loop->progress = true;
 }
 
-static void suspend(struct request *r, int64_t until_ms)
-{
-    metric_add(METRIC_SUSPENSIONS, 1);
-    r->suspended = true;
-    MHD_suspend_connection(r->conn);
-    loop_watch(r->loop, socket_of(r), &r->watch);
-    if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms)) {
-        r->kill = true;
-        resume(r);
-    }
-}
-
 static void unpark(struct request *r)
 {
     waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
@@ -107,6 +95,15 @@ static void unpark(struct request *r)
     list_remove(r);
     r->phase = REQUEST_REPLY;
     resume(r);
+}
+
+/* While it stands in line it is owed a letter: the loop must not end before that. */
+static bool leave_line(struct request *r)
+{
+    if (!ledger_leave(r->body.ledger, &r->body.room))
+        return false;
+    atomic_fetch_sub(&r->loop->mailbox.owed, 1);
+    return true;
 }
 
 /* The client left while it was suspended, or the loop is told to end. */
@@ -117,11 +114,21 @@ static void cut(struct request *r)
         metric_add(METRIC_READERS_LEFT, 1);
         unpark(r);
     } else if (r->phase == REQUEST_WAITING) {
-        if (ledger_leave(r->body.ledger, &r->body.room))
+        if (leave_line(r))
             resume(r); /* else its letter is on the way, and resumes it */
     } else {
         resume(r);
     }
+}
+
+static void suspend(struct request *r, int64_t until_ms)
+{
+    metric_add(METRIC_SUSPENSIONS, 1);
+    r->suspended = true;
+    MHD_suspend_connection(r->conn);
+    loop_watch(r->loop, socket_of(r), &r->watch);
+    if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms))
+        cut(r); /* better gone than waiting for ever */
 }
 
 static void client_left(struct source *s, uint32_t events)
@@ -162,8 +169,7 @@ static void time_over(struct timer *t)
             r->kill = true;
         unpark(r);
         r->loop->last_woken = NULL;
-    } else if (r->phase == REQUEST_WAITING &&
-               ledger_leave(r->body.ledger, &r->body.room)) {
+    } else if (r->phase == REQUEST_WAITING && leave_line(r)) {
         no_room(r);
         resume(r);
     }
@@ -177,8 +183,10 @@ static void open_room(struct letter *l)
 static void room_granted(struct ledger_waiter *w)
 {
     struct request *r = FROM(w, body.room);
+    struct mailbox *home = &r->loop->mailbox;
 
-    mailbox_post(&r->loop->mailbox, &r->room_letter);
+    mailbox_post(home, &r->room_letter); /* r may be gone from here on */
+    atomic_fetch_sub(&home->owed, 1);
 }
 
 /* ---- answers ---- */
@@ -327,7 +335,7 @@ static enum MHD_Result settle_headers(struct request *r)
 
 static void wait_for_room(struct request *r)
 {
-    if (!r->body.wait_ms && ledger_leave(r->body.ledger, &r->body.room)) {
+    if (!r->body.wait_ms && leave_line(r)) {
         no_room(r);
         return;
     }
@@ -339,8 +347,12 @@ static void wait_for_room(struct request *r)
 
 static void admit(struct request *r)
 {
-    enum err e = body_admit(&r->body);
+    enum err e;
 
+    atomic_fetch_add(&r->loop->mailbox.owed, 1); /* before it may be granted */
+    e = body_admit(&r->body);
+    if (e != ERR_BUSY)
+        atomic_fetch_sub(&r->loop->mailbox.owed, 1);
     if (e == ERR_TOO_BIG)
         too_large(r);
     else if (e == ERR_BUSY)
@@ -380,10 +392,10 @@ static enum MHD_Result first_call(struct loop *l, struct MHD_Connection *conn,
         r->route->start(r);
     if (!r->reply.response)
         admit(r);
-    if (r->kill)
-        return MHD_NO;
     if (r->suspended)
         return MHD_YES;
+    if (r->kill)
+        return MHD_NO;
     return settle_headers(r);
 }
 
@@ -518,6 +530,7 @@ void request_park(struct request *r)
     /* A commit from here on wakes us; one just before is seen by this look. */
     if (r->route->look(r, false) || r->reply.response) {
         waiters_leave(r->loop->broker->waiters, r->loop->index, slot);
+        r->loop->last_woken = NULL; /* it is gone when others are woken */
         return;
     }
     r->phase = REQUEST_PARKED;
@@ -597,7 +610,7 @@ static void drain_waiting(struct loop *l)
 
     for (; r; r = next) {
         next = r->next;
-        if (ledger_leave(r->body.ledger, &r->body.room)) {
+        if (leave_line(r)) {
             no_room(r);
             resume(r);
         }

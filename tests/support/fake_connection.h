@@ -1,0 +1,87 @@
+/*
+ * fake_connection - a connection that is only remembered: stands in for the library's, so
+ * that a test can play a client to the millisecond. The answers are the library's own.
+ *
+ * What the executable defines here goes before what the shared library has.
+ */
+#ifndef SLUICE_FAKE_CONNECTION_H
+#define SLUICE_FAKE_CONNECTION_H
+
+#include <microhttpd.h>
+
+#include <string.h>
+#include <strings.h>
+
+#define FAKE_VALUES 8
+
+struct MHD_Connection {
+    struct {
+        enum MHD_ValueKind kind;
+        const char *name, *value;
+    } values[FAKE_VALUES];
+    unsigned count;
+    int fd;
+    int suspended;   /* 1 while it is */
+    unsigned status; /* of the answer; 0: none yet */
+    union MHD_ConnectionInfo info;
+    void *context; /* the request */
+};
+
+static void fake_value(struct MHD_Connection *c, enum MHD_ValueKind kind,
+                       const char *name, const char *value)
+{
+    c->values[c->count].kind = kind;
+    c->values[c->count].name = name;
+    c->values[c->count++].value = value;
+}
+
+const char *MHD_lookup_connection_value(struct MHD_Connection *c, enum MHD_ValueKind kind,
+                                        const char *name)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->values[i].kind == kind && !strcasecmp(c->values[i].name, name))
+            return c->values[i].value;
+    return NULL;
+}
+
+int MHD_get_connection_values(struct MHD_Connection *c, enum MHD_ValueKind kind,
+                              MHD_KeyValueIterator each, void *arg)
+{
+    int n = 0;
+
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->values[i].kind == kind) {
+            each(arg, kind, c->values[i].name, c->values[i].value);
+            n++;
+        }
+    return n;
+}
+
+const union MHD_ConnectionInfo *
+MHD_get_connection_info(struct MHD_Connection *c, enum MHD_ConnectionInfoType what, ...)
+{
+    memset(&c->info, 0, sizeof c->info);
+    if (what == MHD_CONNECTION_INFO_CONNECTION_FD)
+        c->info.connect_fd = c->fd;
+    return &c->info;
+}
+
+void MHD_suspend_connection(struct MHD_Connection *c)
+{
+    c->suspended++;
+}
+
+void MHD_resume_connection(struct MHD_Connection *c)
+{
+    c->suspended--;
+}
+
+enum MHD_Result MHD_queue_response(struct MHD_Connection *c, unsigned status,
+                                   struct MHD_Response *response)
+{
+    (void)response;
+    c->status = status;
+    return MHD_YES;
+}
+
+#endif
