@@ -429,3 +429,37 @@ def settled(broker, seconds, report, name, fds=None, slack=2):
         time.sleep(0.05)
         left = held()
     return report.check(name, not left, str(left) if left else "0", "all 0 in %g s" % seconds)
+
+
+# ---- what hammer publishes ----
+
+_LETTERS = bytes(range(ord("a"), ord("z") + 1))
+
+
+def payload(run, conn, seq, size):
+    """A message of tests/support/hammer/payload.h."""
+    head = b"hammer %08d %06d %010d %010d " % (run, conn, seq, size)
+    at, need = seq % 26, max(0, size - len(head))
+    return (head + (_LETTERS * (need // 26 + 2))[at:at + need])[:size]
+
+
+def acks(path):
+    """(topic, offset, run, conn, seq, size) of every acknowledged message; whole lines only."""
+    with open(path) as f:
+        for line in f:
+            if line.endswith("\n"):
+                topic, offset, count, run, conn, seq, size = line.split()
+                for i in range(int(count)):
+                    yield topic, int(offset) + i, int(run), int(conn), int(seq) + i, int(size)
+
+
+def missing(broker, path, least=1):
+    """The acknowledged messages that are not there byte by byte, and how many were looked at."""
+    lost, looked = [], 0
+    with broker.client() as c:
+        for topic, offset, run, conn, seq, size in acks(path):
+            a = c.ask("GET", "/v1/topics/%s/messages/%d" % (topic, offset))
+            looked += 1
+            if a.status != 200 or a.body != payload(run, conn, seq, size):
+                lost.append((topic, offset, a.status, len(a.body)))
+    return lost, looked

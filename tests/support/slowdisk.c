@@ -5,7 +5,8 @@
  *
  * Writes to the store's files (data.mdb and ballast, in whatever folder) take their turn on
  * one disk of SLOWDISK_BYTES_PER_S; no value or 0: as fast as the machine's. Idle time is
- * not saved up, so there is never a burst.
+ * saved up for 50 ms and no longer: the machine's own disk takes its time as well, and that
+ * is part of the slow one's, not on top of it.
  *
  * SLOWDISK_CONTROL names a file that may change while the program runs. Its lines:
  *
@@ -37,6 +38,7 @@
 
 #define KNOWN 8
 #define LOOK_EVERY_NS 10000000
+#define SAVED_NS 50000000
 
 struct orders { /* what the environment and the control file say */
     uint64_t rate;
@@ -214,8 +216,8 @@ static bool take_turn(size_t bytes, bool sync)
     if (!disk.stats)
         disk.stats = map_stats();
     error = sync ? disk.now.fail_sync : disk.now.fail_write;
-    if (disk.free_ns < now)
-        disk.free_ns = now;
+    if (disk.free_ns < now - SAVED_NS)
+        disk.free_ns = now - SAVED_NS;
     if (!error && disk.now.rate)
         disk.free_ns += (int64_t)((double)bytes * 1e9 / (double)disk.now.rate);
     done = disk.free_ns;
