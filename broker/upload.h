@@ -21,6 +21,8 @@
 
 /* What an upload reserves: both buffers and its state. */
 #define UPLOAD_WINDOW (2 * 131072u + 2048u)
+/* What a new upload takes at once, whatever the disk does. */
+#define UPLOAD_HOLDS (2 * STORE_CHUNK_BYTES)
 
 struct upload;
 

@@ -29,6 +29,9 @@ enum err body_admit(struct body *b)
         return ERR_OK;
     if (b->declared != BODY_UNKNOWN && b->declared > b->limit)
         return ERR_TOO_BIG;
+    /* If it turns out to be large, what came so far must fit into an upload. */
+    if (b->kind == BODY_STREAM && b->declared == BODY_UNKNOWN && b->whole_max > UPLOAD_HOLDS)
+        b->whole_max = UPLOAD_HOLDS;
     b->room.bytes = needed(b);
     return ledger_wait(b->ledger, &b->room);
 }
@@ -91,7 +94,7 @@ static enum err turn_into_upload(struct request *r)
     if (e)
         return e;
     if (upload_feed(b->upload, b->data, b->len) != b->len)
-        return ERR_IO; /* two empty chunks hold more than whole_max */
+        return ERR_IO; /* whole_max is at most UPLOAD_HOLDS then */
     free(b->data);
     b->data = NULL;
     b->len = b->cap = 0;

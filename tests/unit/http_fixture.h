@@ -65,7 +65,7 @@ static void then_the_loop_is_idle(void)
 
 /* ---- what the library does with a request ---- */
 
-static void header(struct MHD_Connection *c, const char *name, const char *value)
+UNUSED static void header(struct MHD_Connection *c, const char *name, const char *value)
 {
     fake_value(c, MHD_HEADER_KIND, name, value);
 }
@@ -75,7 +75,7 @@ UNUSED static void query(struct MHD_Connection *c, const char *name, const char 
     fake_value(c, MHD_GET_ARGUMENT_KIND, name, value);
 }
 
-static enum MHD_Result headers(struct MHD_Connection *c, const char *method,
+UNUSED static enum MHD_Result headers(struct MHD_Connection *c, const char *method,
                                const char *url)
 {
     size_t none = 0;
@@ -85,7 +85,7 @@ static enum MHD_Result headers(struct MHD_Connection *c, const char *method,
 
 /* The next call with what there is of the body; "" when it is complete, or nothing has
  * come yet. Returns how much was taken. */
-static size_t body(struct MHD_Connection *c, const char *data)
+UNUSED static size_t body(struct MHD_Connection *c, const char *data)
 {
     size_t size = strlen(data), left = size;
 
@@ -93,13 +93,13 @@ static size_t body(struct MHD_Connection *c, const char *data)
     return size - left;
 }
 
-static void ends(struct MHD_Connection *c, enum MHD_RequestTerminationCode how)
+UNUSED static void ends(struct MHD_Connection *c, enum MHD_RequestTerminationCode how)
 {
     request_completed(&loop, c, &c->context, how);
     cr_assert(eq(int, c->suspended, 0)); /* the library insists */
 }
 
-static struct request *request_of(struct MHD_Connection *c)
+UNUSED static struct request *request_of(struct MHD_Connection *c)
 {
     return c->context;
 }
@@ -109,13 +109,13 @@ UNUSED static void client_leaves(struct MHD_Connection *c)
     request_of(c)->watch.ready(&request_of(c)->watch, EPOLLRDHUP);
 }
 
-static void time_passes(int64_t ms)
+UNUSED static void time_passes(int64_t ms)
 {
     loop.now_ms += ms;
     timers_fire(&loop.timers, loop.now_ms);
 }
 
-static void mail_comes(void)
+UNUSED static void mail_comes(void)
 {
     struct pollfd p = { .fd = loop.mailbox.fd, .events = POLLIN };
 

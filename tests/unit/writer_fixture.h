@@ -170,7 +170,7 @@ static void publish_home(struct letter *l)
 }
 
 /* A message with its bytes paid; the caller sets what else it wants, and sends it. */
-static struct publish *message(const char *topic_name, const char *body)
+UNUSED static struct publish *message(const char *topic_name, const char *body)
 {
     struct publish *p = calloc(1, sizeof *p);
     size_t len = strlen(body);
