@@ -69,12 +69,9 @@ static enum err check_quota(struct publish *p, struct turn *t, struct store_topi
     return drop_oldest(t, topic, max, p->total_bytes);
 }
 
-static int64_t expiry(const struct publish *p, const struct topic_state *s, int64_t now_ms,
-                      const struct packed_message *m)
+static int64_t expiry(uint64_t ttl_ms, int64_t now_ms)
 {
-    uint64_t ttl = publish_ttl(&s->settings, p->default_ttl_ms, m->has_ttl, m->ttl_ms);
-
-    return ttl > (uint64_t)(INT64_MAX - now_ms) ? 0 : now_ms + (int64_t)ttl;
+    return ttl_ms > (uint64_t)(INT64_MAX - now_ms) ? 0 : now_ms + (int64_t)ttl_ms;
 }
 
 static void lower(uint8_t *text, size_t len)
@@ -108,8 +105,9 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
                            const struct packed_message *m, uint64_t *offset)
 {
     const struct topic_state *s = t->ops->topic_state(topic);
+    uint64_t ttl_ms = publish_ttl(&s->settings, p->default_ttl_ms, m->has_ttl, m->ttl_ms);
     struct record r = { .time_ms = t->now_ms,
-                        .expires_ms = expiry(p, s, t->now_ms, m),
+                        .expires_ms = expiry(ttl_ms, t->now_ms),
                         .key = m->key,
                         .content_type = m->content_type,
                         .attributes = untag(m->attributes),
@@ -122,6 +120,7 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
         return e;
     p->time_ms = r.time_ms;
     p->expires_ms = r.expires_ms;
+    p->ttl_ms = ttl_ms;
     if (r.expires_ms)
         turn_due(t, r.expires_ms);
     return ERR_OK;

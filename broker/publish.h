@@ -49,6 +49,7 @@ struct publish {
     enum publish_refusal refusal;
     uint64_t first_offset;
     int64_t time_ms, expires_ms; /* of the (last) message */
+    uint64_t ttl_ms;             /* in force for it; UINT64_MAX: none */
     uint64_t quota_bytes;        /* PUBLISH_QUOTA: the topic's limit */
     int64_t submitted_us;
 };

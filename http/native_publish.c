@@ -219,17 +219,16 @@ static void write_answer(struct out *o, const struct publish *p)
 static void add_headers(struct request *r, const struct publish *p)
 {
     char location[LOCATION_ROOM], ttl[TEXT_NUMBER_ROOM];
-    uint64_t ttl_ms = (uint64_t)(p->expires_ms - p->time_ms);
 
     if (!p->batch) {
         message_location(p->topic, p->first_offset, location);
         reply_header(r, MHD_HTTP_HEADER_LOCATION, location);
     }
     if (!p->batch && p->expires_ms) {
-        if (ttl_ms % 1000)
-            text_format_duration(ttl, ttl_ms);
+        if (p->ttl_ms % 1000)
+            text_format_duration(ttl, p->ttl_ms);
         else
-            ttl[text_put_u64(ttl, ttl_ms / 1000)] = 0;
+            ttl[text_put_u64(ttl, p->ttl_ms / 1000)] = 0;
         reply_header(r, "TTL", ttl);
     }
     reply_header(r, "Durability",

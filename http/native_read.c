@@ -111,10 +111,10 @@ static void send_page(struct page *p)
               &p->out, &p->grant);
 }
 
-static void build_page(struct request *r, uint64_t earliest, uint64_t skipped)
+static void build_page(struct request *r, uint64_t start, uint64_t earliest,
+                       uint64_t skipped)
 {
-    struct page p = { .r = r, .next = r->read.offset, .earliest = earliest,
-                      .skipped = skipped };
+    struct page p = { .r = r, .next = start, .earliest = earliest, .skipped = skipped };
     enum err e = ledger_reserve(r->loop->broker->read, page_limit(r), &p.grant);
 
     if (e) {
@@ -153,12 +153,13 @@ static enum err resolve(struct request *r)
     return e;
 }
 
-/* With the snapshot open. False: nothing to answer yet. */
+/* With the snapshot open. False: nothing to answer yet; what was asked for stays as it
+ * was, so that the answer tells in the end how much of it is gone. */
 static bool answer(struct request *r, bool last)
 {
     struct fetch *f = &r->loop->fetch;
     struct store_entry m;
-    uint64_t earliest = 0, skipped = 0;
+    uint64_t start, earliest = 0, skipped = 0;
     enum err e = resolve(r);
 
     if (!e)
@@ -170,11 +171,10 @@ static bool answer(struct request *r, bool last)
         }
         skipped = earliest - r->read.offset;
     }
-    if (!e && r->read.offset < earliest)
-        r->read.offset = earliest;
+    start = r->read.offset > earliest ? r->read.offset : earliest;
     f->positioned = false;
     if (!e)
-        e = fetch_next(f, r->read.offset, &m);
+        e = fetch_next(f, start, &m);
     if (e == ERR_NOT_FOUND && !last && r->read.until_ms)
         return false;
     if (e && e != ERR_NOT_FOUND)
@@ -182,7 +182,7 @@ static bool answer(struct request *r, bool last)
     else if (r->read.form == READ_RAW)
         raw_message_reply(r, e ? NULL : &m);
     else
-        build_page(r, earliest, skipped);
+        build_page(r, start, earliest, skipped);
     return true;
 }
 
@@ -225,6 +225,7 @@ static bool look(struct request *r, bool last)
 static bool same_question(const struct request *a, const struct request *b)
 {
     return a->read.resolved && b->read.resolved && a->read.offset == b->read.offset &&
+           a->read.from.kind == b->read.from.kind && a->read.strict == b->read.strict &&
            a->read.limit == b->read.limit && a->read.form == b->read.form &&
            a->read.max_bytes == b->read.max_bytes && a->head == b->head && !a->cors &&
            !b->cors && bytes_eq(request_topic(a), request_topic(b));

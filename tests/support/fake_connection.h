@@ -9,6 +9,8 @@
 
 #include <microhttpd.h>
 
+#include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -25,7 +27,11 @@ struct MHD_Connection {
     unsigned status; /* of the answer; 0: none yet */
     union MHD_ConnectionInfo info;
     void *context; /* the request */
+    char ttl[32];  /* the answer's header TTL */
 };
+
+/* The body last given to an answer as a buffer of its own. */
+static char fake_body[4096];
 
 static void fake_value(struct MHD_Connection *c, enum MHD_ValueKind kind,
                        const char *name, const char *value)
@@ -79,9 +85,21 @@ void MHD_resume_connection(struct MHD_Connection *c)
 enum MHD_Result MHD_queue_response(struct MHD_Connection *c, unsigned status,
                                    struct MHD_Response *response)
 {
-    (void)response;
+    const char *ttl = MHD_get_response_header(response, "TTL");
+
+    snprintf(c->ttl, sizeof c->ttl, "%s", ttl ? ttl : "");
     c->status = status;
     return MHD_YES;
+}
+
+struct MHD_Response *MHD_create_response_from_buffer_with_free_callback_cls(
+    size_t size, void *buffer, MHD_ContentReaderFreeCallback done, void *arg)
+{
+    struct MHD_Response *(*real)(size_t, void *, MHD_ContentReaderFreeCallback, void *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, __func__);
+    snprintf(fake_body, sizeof fake_body, "%.*s", (int)size, (const char *)buffer);
+    return real(size, buffer, done, arg);
 }
 
 #endif

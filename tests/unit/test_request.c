@@ -46,7 +46,6 @@ static void stands_in_line(struct MHD_Connection *c)
 
 static void sends_its_body(struct MHD_Connection *c)
 {
-    body(c, ""); /* the library's call after a resume in the headers */
     cr_assert(eq(sz, body(c, "hello"), 5));
     body(c, "");
     while (!c->status) {
@@ -59,12 +58,7 @@ Test(request, publishes_when_there_is_room)
 {
     header(&a, "Content-Length", "5");
     headers(&a, "POST", "/v1/topics/t/messages");
-    cr_assert(eq(sz, body(&a, "hello"), 5));
-    body(&a, "");
-    while (!a.status) {
-        mail_comes();
-        body(&a, "");
-    }
+    sends_its_body(&a);
     cr_assert(eq(uint, a.status, 201));
     ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
     cr_assert(eq(str, (char *)offsets("t", false), "0"));
@@ -78,6 +72,7 @@ Test(request, waits_in_line_and_goes_on_when_there_is_room)
     ledger_release(&everything);
     mail_comes();
     cr_assert(eq(int, a.suspended, 0));
+    body(&a, ""); /* the library's call after a resume in the headers */
     sends_its_body(&a);
     cr_assert(eq(uint, a.status, 201));
     ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
@@ -288,6 +283,86 @@ Test(request, answered_just_before_it_parks_is_no_model_for_later_ones)
     request_of(&a)->route = &route;
     request_park(request_of(&a));
     cr_assert(eq(ptr, loop.last_woken, NULL)); /* it is freed long before they come */
+    ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    then_the_loop_is_idle();
+}
+
+/* ---- what is gone ---- */
+
+/* Five messages have been, and are gone. */
+static void given_a_topic_that_was_emptied(void)
+{
+    struct publish *p;
+
+    for (int i = 0; i < 5; i++) {
+        p = message("t", "x");
+        p->one.has_ttl = true;
+        OK(sent(p, NULL));
+    }
+}
+
+Test(request, parked_hears_how_many_messages_it_missed)
+{
+    given_a_topic_that_was_emptied();
+    query(&a, "from", "2");
+    parks(&a);
+    a_message_comes();
+    is_answered(&a);
+    cr_assert(ne(ptr, strstr(fake_body, "\"skipped\":3"), NULL), "%s", fake_body);
+    then_the_loop_is_idle();
+}
+
+Test(request, that_missed_nothing_is_not_told_what_another_one_missed)
+{
+    given_a_topic_that_was_emptied();
+    query(&b, "from", "5");
+    parks(&b);
+    query(&a, "from", "2");
+    parks(&a); /* the last one to come is looked at first */
+    a_message_comes();
+    cr_assert(ne(ptr, request_of(&a)->reply.response, request_of(&b)->reply.response));
+    is_answered(&a);
+    is_answered(&b);
+    cr_assert(eq(ptr, strstr(fake_body, "skipped"), NULL), "%s", fake_body);
+    then_the_loop_is_idle();
+}
+
+Test(request, that_counts_from_the_end_did_not_miss_what_is_gone)
+{
+    given_a_topic_that_was_emptied();
+    query(&b, "from", "-3");
+    parks(&b);
+    query(&a, "from", "5");
+    parks(&a);
+    a_message_comes();
+    is_answered(&a);
+    is_answered(&b);
+    cr_assert(eq(ptr, strstr(fake_body, "skipped"), NULL), "%s", fake_body);
+    then_the_loop_is_idle();
+}
+
+Test(request, of_a_strict_reader_is_refused_when_its_offset_is_gone)
+{
+    given_a_topic_that_was_emptied();
+    query(&a, "from", "2");
+    query(&a, "strict", "1");
+    headers(&a, "GET", "/v1/topics/t/messages");
+    body(&a, "");
+    cr_assert(eq(uint, a.status, 410));
+    ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    then_the_loop_is_idle();
+}
+
+Test(request, tells_no_ttl_below_nothing_when_the_clock_went_back)
+{
+    OK(sent(message("t", "x"), NULL));
+    clock_fake_wall_ms(NOW - 60000);
+    header(&a, "Content-Length", "5");
+    header(&a, "TTL", "10");
+    headers(&a, "POST", "/v1/topics/t/messages");
+    sends_its_body(&a);
+    cr_assert(eq(uint, a.status, 201));
+    cr_assert(eq(str, a.ttl, "10"));
     ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
     then_the_loop_is_idle();
 }
