@@ -7,7 +7,7 @@
 
 static bool may_stream(const struct body *b)
 {
-    return b->kind == BODY_STREAM &&
+    return b->kind == BODY_STREAM && b->limit > b->whole_max &&
            (b->declared == BODY_UNKNOWN || b->declared > b->whole_max);
 }
 
@@ -30,7 +30,7 @@ enum err body_admit(struct body *b)
     if (b->declared != BODY_UNKNOWN && b->declared > b->limit)
         return ERR_TOO_BIG;
     /* If it turns out to be large, what came so far must fit into an upload. */
-    if (b->kind == BODY_STREAM && b->declared == BODY_UNKNOWN && b->whole_max > UPLOAD_HOLDS)
+    if (may_stream(b) && b->declared == BODY_UNKNOWN && b->whole_max > UPLOAD_HOLDS)
         b->whole_max = UPLOAD_HOLDS;
     b->room.bytes = needed(b);
     return ledger_wait(b->ledger, &b->room);
@@ -63,6 +63,12 @@ enum err body_open(struct request *r)
     b->data = malloc((size_t)b->declared);
     b->cap = b->data ? (size_t)b->declared : 0;
     return b->data ? ERR_OK : ERR_NO_MEMORY;
+}
+
+/* The most that is ever kept in one buffer. */
+static size_t most_whole(const struct body *b)
+{
+    return may_stream(b) ? b->whole_max : (size_t)b->limit;
 }
 
 /* For a body of unknown length, within what is paid for. */
@@ -129,8 +135,7 @@ enum err body_take(struct request *r, const void *data, size_t len, size_t *take
         *taken = upload_feed(b->upload, data, len);
         e = upload_error(b->upload);
     } else {
-        e = take_whole(b, data, len,
-                       b->kind == BODY_STREAM ? b->whole_max : (size_t)b->limit);
+        e = take_whole(b, data, len, most_whole(b));
     }
     b->received += *taken;
     b->window_bytes += *taken;

@@ -152,6 +152,20 @@ Test(body, of_unknown_length_may_be_large_whatever_inline_max_is)
     goes_through(NULL, 1000000);
 }
 
+Test(body, of_unknown_length_pays_for_no_window_where_none_may_be_large)
+{
+    settings.max_message_bytes = 50000; /* below inline_max */
+    begins(&a, NULL);
+    cr_assert(eq(sz, reserved(), 50000 + PUBLISH_OVERHEAD));
+    cr_assert(feed(&a, 0, 50000));
+    cr_assert(request_of(&a)->body.cap <= 50000); /* not more than was paid for */
+    complete(&a);
+    cr_assert(eq(uint, a.status, 201));
+    ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    is_stored(50000);
+    then_the_loop_is_idle();
+}
+
 Test(body, of_unknown_length_gives_back_what_it_did_not_need)
 {
     size_t before;
