@@ -18,7 +18,7 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import sluicetest
-from sluicetest import BIN, ROOT, Broker, Client, clean_env, hammer, hammer_path, until
+from sluicetest import BIN, ROOT, Broker, Client, clean_env, free_port, hammer, hammer_path, until
 
 KiB, MiB, GiB = 1 << 10, 1 << 20, 1 << 30
 
@@ -96,8 +96,8 @@ class Context:
 class Part:
     """`run(context)`; `fails`: the checks that must fail once the protection is off."""
 
-    def __init__(self, name, run, fails=()):
-        self.name, self.run, self.fails = name, run, fails
+    def __init__(self, name, run, fails=(), guard_only=False):
+        self.name, self.run, self.fails, self.guard_only = name, run, fails, guard_only
 
 
 def arguments(parts):
@@ -132,7 +132,8 @@ def main(name, parts):
     counts = {True: 0, False: 0, None: 0}
     failed = []
     for part in parts:
-        if (args.only and part.name not in args.only) or (args.guard and not part.fails):
+        if (args.only and part.name not in args.only) or (args.guard and not part.fails) or \
+                (part.guard_only and not args.guard):
             continue
         title = "%s: %s" % (name, part.name) if len(parts) > 1 else name
         report = run_part(part, args, title)
