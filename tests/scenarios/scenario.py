@@ -70,7 +70,7 @@ class Report:
         only as a stall, unless `stall` is the bound itself."""
         ok = ms <= max(stall, bound)
         self.results[name] = ok
-        note = "" if ms <= bound else "over, not judged: below the stall bound %g ms" % stall
+        note = "over, not judged: below the stall bound %g ms" % stall if ok and ms > bound else ""
         self.figure(name, "%.1f ms" % ms, "%-28s %s %s" % ("<= %g ms" % bound, "PASS" if ok else "FAIL", note))
         return ok
 

@@ -14,3 +14,10 @@ foreach(shim slowdisk disarm)
   target_link_options(${shim} PRIVATE -fno-sanitize=all)
   target_link_libraries(${shim} PRIVATE ${CMAKE_DL_LIBS} Threads::Threads)
 endforeach()
+
+add_executable(keep
+  ${CMAKE_CURRENT_LIST_DIR}/keep/keep.c ${CMAKE_CURRENT_LIST_DIR}/hammer/request.c
+  ${CMAKE_CURRENT_LIST_DIR}/hammer/payload.c ${CMAKE_CURRENT_LIST_DIR}/hammer/opt.c
+  ${CMAKE_CURRENT_LIST_DIR}/hammer/net.c ${CMAKE_CURRENT_LIST_DIR}/hammer/reply.c
+  ${CMAKE_CURRENT_LIST_DIR}/hammer/figures.c)
+target_include_directories(keep PRIVATE ${CMAKE_CURRENT_LIST_DIR}/hammer)
