@@ -13,25 +13,24 @@
 #define MAX_BYTES_DEFAULT (256u << 10)
 #define MAX_BYTES_MAX (16u << 20)
 
-struct value { /* a decoded query value */
+struct value { /* a decoded query value; not to be copied, bytes points into text */
     char text[VALUE_MAX];
     struct bytes bytes;
     bool there, too_long;
 };
 
-static struct value get(struct request *r, const char *name)
+static void get(struct request *r, const char *name, struct value *v)
 {
     const char *raw = request_query(r, name);
-    struct value v = { .there = raw != NULL };
     size_t len = 0;
 
+    *v = (struct value){ .there = raw != NULL };
     if (!raw)
-        return v;
-    v.too_long = strlen(raw) >= sizeof v.text ||
-                 !url_decode_query(bytes_str(raw), v.text, &len);
-    v.bytes = bytes_of(v.text, v.too_long ? 0 : len);
-    v.text[v.bytes.len] = 0;
-    return v;
+        return;
+    v->too_long = strlen(raw) >= sizeof v->text ||
+                  !url_decode_query(bytes_str(raw), v->text, &len);
+    v->bytes = bytes_of(v->text, v->too_long ? 0 : len);
+    v->text[v->bytes.len] = 0;
 }
 
 static bool wrong(struct request *r, const char *name, const char *expected)
@@ -69,8 +68,9 @@ static bool parse_from(struct bytes t, struct fetch_from *from)
 
 static bool read_from(struct request *r)
 {
-    struct value v = get(r, "from");
+    struct value v;
 
+    get(r, "from", &v);
     if (v.there && !parse_from(v.bytes, &r->read.from))
         return wrong(r, "from",
                      "an offset, earliest, latest, -N (the last N messages, at most "
@@ -81,18 +81,19 @@ static bool read_from(struct request *r)
 
 static bool read_numbers(struct request *r)
 {
-    struct value v = get(r, "limit");
+    struct value v;
     uint64_t n = LIMIT_DEFAULT;
 
+    get(r, "limit", &v);
     if (v.there && !text_parse_u64(v.bytes, 1, LIMIT_MAX, &n))
         return wrong(r, "limit", "a whole number from 1 to 1000");
     r->read.limit = (uint16_t)n;
-    v = get(r, "max_bytes");
+    get(r, "max_bytes", &v);
     n = MAX_BYTES_DEFAULT;
     if (v.there && (!text_parse_size(v.bytes, &n) || n < 1))
         return wrong(r, "max_bytes", "a size from 1 byte, such as 65536 or 64KiB");
     r->read.max_bytes = n > MAX_BYTES_MAX ? MAX_BYTES_MAX : n;
-    v = get(r, "strict");
+    get(r, "strict", &v);
     if (v.there && !bytes_eq(v.bytes, bytes_str("1")) &&
         !bytes_eq(v.bytes, bytes_str("0")))
         return wrong(r, "strict", "0 or 1");
@@ -103,8 +104,9 @@ static bool read_numbers(struct request *r)
 static bool read_wait(struct request *r)
 {
     uint64_t most = r->loop->broker->config->read_wait_max_ms, ms = 0;
-    struct value v = get(r, "wait");
+    struct value v;
 
+    get(r, "wait", &v);
     if (v.there && !text_parse_duration(v.bytes, &ms))
         return wrong(r, "wait", "a number of seconds, or a duration such as 500ms or 20s");
     if (ms > most)

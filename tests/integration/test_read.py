@@ -54,8 +54,8 @@ class Read(BrokerTest):
 
     def test_a_bad_query_is_400_and_names_what_is_wrong(self):
         self.given(1)
-        for query in ("from=yesterday", "from=", "limit=0", "limit=1001", "limit=x", "wait=61", "wait=-1", "wait=x",
-                      "max_bytes=x", "from=1.5", "strict=maybe", "from=99999999999999999999"):
+        for query in ("from=yesterday", "from=", "limit=0", "limit=1001", "limit=x", "wait=-1", "wait=x",
+                      "max_bytes=x", "from=1.5x", "strict=maybe", "from=99999999999999999999"):
             with self.subTest(query=query):
                 a = self.broker.ask("GET", "/v1/topics/%s/messages?%s" % (self.name, query))
                 p = self.assertProblem(a, 400, retryable=False)
