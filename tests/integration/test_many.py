@@ -78,7 +78,7 @@ class ManyPublishers(SoloBrokerTest):
         log("201: %d, 503: %d" % (f["status"]["201"], f["status"].get("503", 0)))
 
     def test_publishers_that_break_off_leave_nothing(self):
-        b = self.start(publish_buffer="1MiB")
+        b = self.start(publish_buffer="16MiB", idle_timeout="2s", write_timeout="2s")
         before = b.open_fds()
         for mode in ("reset", "stop", "head", "half"):
             hammer("slow", b.address, mode=mode, connections=200, size=20000, seconds=1, topic="slow-" + mode)

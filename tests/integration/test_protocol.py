@@ -4,6 +4,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 from sluicetest import PATIENCE, BrokerTest
@@ -241,7 +242,7 @@ class Curl(BrokerTest):
 
 
 class SmallHeaders(BrokerTest):
-    settings = {"connection_memory": "4KiB", "idle_timeout": "1s", "header_timeout": "1s", "body_grace": "500ms",
+    settings = {"connection_memory": "4KiB", "idle_timeout": "2s", "header_timeout": "1s", "body_grace": "500ms",
                 "min_body_rate": "10KiB"}
 
     def test_a_small_pool_still_serves(self):
@@ -256,6 +257,17 @@ class SmallHeaders(BrokerTest):
     def test_a_connection_that_says_nothing_is_closed(self):
         with self.broker.client() as c:
             self.assertTrue(c.is_closed(20))
+
+    def test_headers_that_drip_are_cut(self):
+        with self.broker.client() as c:
+            try:
+                for i in range(40):
+                    c.send(b"GET /healthz HTTP/1.1\r\nX-Drip: ................"[i:i + 1])
+                    time.sleep(0.2)
+                closed = False
+            except ConnectionError:
+                closed = True
+        self.assertTrue(closed, "8 s of dripping, header_timeout is 1 s")
 
     def test_a_body_that_is_too_slow_is_408(self):
         """It held bytes of the buffer and does not fill them."""

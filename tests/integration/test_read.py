@@ -147,7 +147,8 @@ class Read(BrokerTest):
         self.assertProblem(self.broker.message(self.name, 3), 404, "message_not_found")
         self.broker.ask("POST", "/v1/topics/%s:purge" % self.name, '{"before_offset":2}')
         self.assertProblem(self.broker.message(self.name, 1), 410, "message_gone", False)
-        self.assertProblem(self.broker.ask("GET", "/v1/topics/%s/messages/x" % self.name), 400)
+        for offset in ("x", "-1", "1.0", "99999999999999999999"):
+            self.assertProblem(self.broker.ask("GET", "/v1/topics/%s/messages/%s" % (self.name, offset)), 404)
 
     def test_a_head_says_what_a_get_would(self):
         self.broker.offset(self.name, "12345", {"Content-Type": "text/plain"})
