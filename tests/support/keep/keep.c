@@ -26,19 +26,13 @@
 #include <unistd.h>
 
 #include "figures.h"
+#include "kept.h"
 #include "net.h"
 #include "opt.h"
 #include "request.h"
 
 enum { EVENTS = 512, REST_US = 50000, MARGIN_US = 300000 };
 enum state { CONNECTING, PUBLISHING, READING, RESTING, OVER };
-
-struct kept { /* an acknowledged message not yet read */
-    int64_t acked_us;
-    uint64_t offset;
-    struct payload what;
-    unsigned topic;
-};
 
 struct conn {
     int fd;
@@ -48,8 +42,7 @@ struct conn {
     int64_t since_us, wake_us;
     struct request request;
     struct reply reply;
-    struct kept *ring; /* oldest at `first` */
-    size_t first, count, cap;
+    struct kept_ring acked;
 };
 
 struct keep {
@@ -73,37 +66,6 @@ static void on_signal(int sig)
 {
     (void)sig;
     interrupted = 1;
-}
-
-/* ---- what was acknowledged ---- */
-
-static void remember(struct conn *c, struct kept k)
-{
-    if (c->count == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 64;
-        struct kept *ring = malloc(cap * sizeof *ring);
-
-        if (!ring)
-            abort();
-        for (size_t i = 0; i < c->count; i++)
-            ring[i] = c->ring[(c->first + i) % c->cap];
-        free(c->ring);
-        c->ring = ring;
-        c->cap = cap;
-        c->first = 0;
-    }
-    c->ring[(c->first + c->count++) % c->cap] = k;
-}
-
-static struct kept *oldest(struct conn *c)
-{
-    return c->count ? &c->ring[c->first] : NULL;
-}
-
-static void forget_oldest(struct conn *c)
-{
-    c->first = (c->first + 1) % c->cap;
-    c->count--;
 }
 
 /* ---- a connection ---- */
@@ -175,7 +137,7 @@ static bool may_publish(const struct keep *k)
 
 static void next_thing(struct keep *k, struct conn *c)
 {
-    const struct kept *m = oldest(c);
+    const struct kept *m = kept_oldest(&c->acked);
     int64_t age = (int64_t)(k->ttl * k->read_at * 1e6);
 
     if (m && k->now_us >= m->acked_us + age) {
@@ -207,7 +169,7 @@ static void published(struct keep *k, struct conn *c)
     k->bytes += c->request.first.size;
     figures_time(&k->publishing, k->now_us - c->since_us);
     /* Its life began when it was stored, at the latest when it was sent whole: now is later. */
-    remember(c, (struct kept){ c->since_us, (uint64_t)offset, c->request.first, c->request.topic });
+    kept_add(&c->acked, (struct kept){ c->since_us, (uint64_t)offset, c->request.first, c->request.topic });
 }
 
 static bool same(const struct reply *r, const struct payload *want)
@@ -220,7 +182,7 @@ static bool same(const struct reply *r, const struct payload *want)
 
 static void was_read(struct keep *k, struct conn *c)
 {
-    const struct kept *m = oldest(c);
+    const struct kept *m = kept_oldest(&c->acked);
     bool may_be_gone = k->now_us > m->acked_us + (int64_t)(k->ttl * 1e6) - MARGIN_US;
 
     if (c->reply.status == 200 && same(&c->reply, &m->what)) {
@@ -235,7 +197,7 @@ static void was_read(struct keep *k, struct conn *c)
                     (double)(k->now_us - m->acked_us) / 1e6, c->reply.status, c->reply.body_len,
                     c->reply.buf + c->reply.body);
     }
-    forget_oldest(c);
+    kept_drop(&c->acked);
 }
 
 static void answered(struct keep *k, struct conn *c)
@@ -248,9 +210,9 @@ static void answered(struct keep *k, struct conn *c)
         published(k, c);
     else if (reading && !busy)
         was_read(k, c);
-    if (reading && busy && k->now_us > oldest(c)->acked_us + (int64_t)(k->ttl * 1e6) - MARGIN_US) {
+    if (reading && busy && k->now_us > kept_oldest(&c->acked)->acked_us + (int64_t)(k->ttl * 1e6) - MARGIN_US) {
         k->late++;
-        forget_oldest(c);
+        kept_drop(&c->acked);
     }
     if (c->reply.close) {
         close(c->fd);
@@ -322,7 +284,7 @@ static void wake(struct keep *k)
 
         if (c->state != RESTING || c->wake_us > k->now_us)
             continue;
-        if (c->fd < 0 && (c->count || may_publish(k)))
+        if (c->fd < 0 && (c->acked.count || may_publish(k)))
             connect_it(k, c);
         else
             next_thing(k, c);
@@ -351,7 +313,7 @@ static void print_result(const struct keep *k)
     uint64_t unread = 0;
 
     for (uint64_t i = 0; i < k->connections; i++)
-        unread += k->conns[i].count;
+        unread += k->conns[i].acked.count;
     printf("{\"command\":\"keep\",\"seconds\":%.3f,\"published\":%" PRIu64 ",\"bytes\":%" PRIu64
            ",\"read\":%" PRIu64 ",\"wrong\":%" PRIu64 ",\"late\":%" PRIu64 ",\"unread\":%" PRIu64
            ",\"connections_lost\":%" PRIu64 ",\"publishing\":{",
@@ -409,5 +371,8 @@ int main(int argc, char **argv)
     start(&k);
     loop(&k);
     print_result(&k);
+    for (uint64_t i = 0; i < k.connections; i++)
+        kept_fini(&k.conns[i].acked);
+    free(k.conns);
     return k.wrong || k.lost;
 }
