@@ -19,6 +19,12 @@
       "Connections accepted since start")                                              \
     X(CONNECTIONS_REFUSED, counter, "sluice_connections_refused_total",                \
       "Connections closed at once because max_connections was reached")                \
+    X(CONNECTIONS_IDLE, counter, "sluice_connections_idle_closed_total",               \
+      "Connections closed after idle_timeout without a request")                       \
+    X(CONNECTIONS_SLOW_HEADERS, counter, "sluice_connections_slow_headers_total",      \
+      "Connections closed because part of a request stood for header_timeout")         \
+    X(CONNECTIONS_STOPPED, counter, "sluice_connections_stopped_readers_total",        \
+      "Connections closed because they took nothing for write_timeout")                \
     X(CONNECTIONS_LINGERING, gauge, "sluice_connections_lingering",                    \
       "Connections answered early whose client is still sending")                      \
     X(REQUESTS, counter, "sluice_requests_total", "Requests begun")                    \

@@ -10,9 +10,13 @@
 uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms)
 {
-    uint64_t cap = s->ttl_ms ? s->ttl_ms : default_ttl_ms ? default_ttl_ms : UINT64_MAX;
+    uint64_t cap = s->ttl_ms ? s->ttl_ms : UINT64_MAX;
 
-    return has_ttl && ttl_ms < cap ? ttl_ms : cap;
+    if (has_ttl)
+        return ttl_ms < cap ? ttl_ms : cap;
+    if (s->ttl_ms)
+        return cap;
+    return default_ttl_ms ? default_ttl_ms : UINT64_MAX;
 }
 
 static enum err refuse(struct publish *p, enum publish_refusal why, enum err e)

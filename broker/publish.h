@@ -54,8 +54,8 @@ struct publish {
     int64_t submitted_us;
 };
 
-/* Ttl in force: the message's own, capped by the topic's, which stands in for a missing
- * one. UINT64_MAX: never expires. */
+/* Ttl in force: the message's own, capped by the topic's own. Where neither is given, the
+ * broker's default stands in (a default, not a cap). UINT64_MAX: never expires. */
 uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms);
 

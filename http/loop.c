@@ -21,6 +21,7 @@
 
 #define EVENTS_MAX 256
 #define TICK_MS 50
+#define CONNECTION_CHECK_MS 1000
 #define RUNS_IN_A_ROW 64
 
 /* ---- the watch ---- */
@@ -53,6 +54,11 @@ static enum MHD_Result may_connect(void *arg, const struct sockaddr *addr, sockl
     return MHD_NO;
 }
 
+static int socket_of(struct MHD_Connection *conn)
+{
+    return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
 static void connection_changed(void *arg, struct MHD_Connection *conn, void **context,
                                enum MHD_ConnectionNotificationCode what)
 {
@@ -63,11 +69,12 @@ static void connection_changed(void *arg, struct MHD_Connection *conn, void **co
         atomic_fetch_add(&l->server->connections, 1);
         metric_add(METRIC_CONNECTIONS_ACCEPTED, 1);
         metric_add(METRIC_CONNECTIONS, 1);
-        request_connection_opened(context);
+        *context = connection_open(l, socket_of(conn));
     } else {
         atomic_fetch_sub(&l->server->connections, 1);
         metric_add(METRIC_CONNECTIONS, -1);
-        request_connection_closed(l, conn, context);
+        connection_close(l, *context);
+        *context = NULL;
     }
 }
 
@@ -136,6 +143,10 @@ static void on_tick(struct timer *t)
         ledger_tick(l->broker->publish);
     request_check_bodies(l);
     linger_tick(&l->linger, l->now_ms);
+    if (l->now_ms - l->checked_ms >= CONNECTION_CHECK_MS) {
+        l->checked_ms = l->now_ms;
+        connection_check(l);
+    }
     (void)!timers_set(&l->timers, &l->tick,
                       l->now_ms + (l->linger.count ? LINGER_TICK_MS : TICK_MS));
 }

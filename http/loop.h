@@ -20,6 +20,7 @@
 #define SLUICE_LOOP_H
 
 #include "broker.h"
+#include "connection.h"
 #include "fetch.h"
 #include "linger.h"
 #include "timers.h"
@@ -55,6 +56,8 @@ struct loop {
     struct request_list receiving;                 /* bodies not yet complete */
     struct request_list waiting;                   /* in the ledger's line */
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
+    struct connection_list awaiting, replying;
+    int64_t checked_ms; /* when connections were last looked through */
     struct source daemon_source, mail_source;
     struct letter drain_letter, stop_letter; /* both may be under way at once */
     struct timer tick;

@@ -111,7 +111,7 @@ static bool read_wait(struct request *r)
         return wrong(r, "wait", "a number of seconds, or a duration such as 500ms or 20s");
     if (ms > most)
         ms = most;
-    r->read.until_ms = ms ? r->loop->now_ms + (int64_t)ms : 0;
+    r->read.until_ms = ms ? r->loop->now_ms + (int64_t)ms + 1 : 0;
     return true;
 }
 

@@ -209,6 +209,7 @@ static enum MHD_Result send_reply(struct request *r)
     if (r->loop->broker->draining && !r->reply.share)
         reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     r->phase = REQUEST_REPLY;
+    connection_replies(r->loop, r->connection);
     sent = MHD_queue_response(r->conn, r->reply.status, r->reply.response);
     reply_fini(r);
     count_status(r->reply.status);
@@ -218,13 +219,8 @@ static enum MHD_Result send_reply(struct request *r)
 /* The connection is going to be closed although the client still sends. */
 static void mark_early(struct request *r)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-    struct request_connection *c = info->socket_context;
-
-    if (c)
-        c->early = true;
+    if (r->connection)
+        r->connection->early = true;
 }
 
 /* The library cannot take an answer in the middle of a body, so it goes to the socket
@@ -239,24 +235,6 @@ static void answer_past_library(struct request *r)
     count_status(r->reply.status);
     mark_early(r);
     r->kill = true;
-}
-
-void request_connection_opened(void **context)
-{
-    *context = calloc(1, sizeof(struct request_connection)); /* NULL: it will not linger */
-}
-
-void request_connection_closed(struct loop *l, struct MHD_Connection *conn, void **context)
-{
-    struct request_connection *c = *context;
-
-    if (c && c->early)
-        linger_take(&l->linger,
-                    MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)
-                        ->connect_fd,
-                    l->now_ms);
-    free(c);
-    *context = NULL;
 }
 
 /* ---- headers ---- */
@@ -342,7 +320,8 @@ static void wait_for_room(struct request *r)
     r->phase = REQUEST_WAITING;
     r->in_headers = true;
     list_add(&r->loop->waiting, r);
-    suspend(r, r->loop->now_ms + (int64_t)r->body.wait_ms);
+    /* One more: the clock's millisecond is already under way. */
+    suspend(r, r->loop->now_ms + (int64_t)r->body.wait_ms + 1);
 }
 
 static void admit(struct request *r)
@@ -367,6 +346,9 @@ static struct request *request_new(struct loop *l, struct MHD_Connection *conn)
         return NULL;
     r->loop = l;
     r->conn = conn;
+    r->connection =
+        MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    connection_busy(r->connection);
     r->id = l->next_request_id++;
     r->watch.ready = client_left;
     r->timer.fire = time_over;
@@ -674,5 +656,6 @@ void request_completed(void *loop, struct MHD_Connection *conn, void **context,
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         metric_add(METRIC_REQUESTS_ABORTED, 1);
     metric_add(METRIC_REQUESTS_IN_FLIGHT, -1);
+    connection_awaits(l, r->connection);
     let_go(r);
 }

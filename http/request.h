@@ -51,6 +51,7 @@ struct request {
     struct timer timer;
     struct loop *loop;
     struct MHD_Connection *conn;
+    struct connection *connection; /* NULL: there was no memory for it */
     const struct route *route;
     struct request *prev, *next; /* in one of the loop's lists, or none */
     struct request_list *list;
@@ -72,10 +73,6 @@ struct request {
     struct read_query read;
 };
 
-struct request_connection { /* the library's socket context, one for each connection */
-    bool early; /* answered although the client still sends: it lingers when closed */
-};
-
 /* libmicrohttpd's callbacks. */
 enum MHD_Result request_handle(void *loop, struct MHD_Connection *conn, const char *url,
                                const char *method, const char *version,
@@ -83,8 +80,6 @@ enum MHD_Result request_handle(void *loop, struct MHD_Connection *conn, const ch
                                void **context);
 void request_completed(void *loop, struct MHD_Connection *conn, void **context,
                        enum MHD_RequestTerminationCode how);
-void request_connection_opened(void **context);
-void request_connection_closed(struct loop *l, struct MHD_Connection *conn, void **context);
 
 /* For handlers (router.h). */
 

@@ -75,7 +75,7 @@ static void take(struct request *r, const struct route *route, const struct matc
     if (m->topic.len)
         take_topic(r, m->topic);
     if (m->offset.len && !text_parse_u64(m->offset, 0, INT64_MAX, &r->offset))
-        reply_problem(r, PROBLEM_MESSAGE_NOT_FOUND,
+        reply_problem(r, PROBLEM_ROUTE_NOT_FOUND,
                       "A message is addressed by its offset, a whole number.");
 }
 

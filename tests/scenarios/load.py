@@ -62,6 +62,8 @@ class ScenarioBroker(Broker):
         time.sleep(0.05)
 
     def disk_written(self):
+        if not os.path.exists(self.stats):
+            return 0
         with open(self.stats, "rb") as f:
             return int.from_bytes(f.read(8), "little")
 

@@ -185,7 +185,7 @@ Test(publish, the_brokers_ttl_stands_in_for_the_topics)
 
     cr_assert(eq(u64, publish_ttl(&none, 0, false, 0), UINT64_MAX));
     cr_assert(eq(u64, publish_ttl(&none, 30, false, 0), 30));
-    cr_assert(eq(u64, publish_ttl(&none, 30, true, 40), 30));
+    cr_assert(eq(u64, publish_ttl(&none, 30, true, 40), 40));
     cr_assert(eq(u64, publish_ttl(&some, 30, false, 0), 7));
     cr_assert(eq(u64, publish_ttl(&some, 5, true, 6), 6));
     cr_assert(eq(u64, publish_ttl(&none, 0, true, 0), 0));

@@ -1,0 +1,149 @@
+#include "connection.h"
+
+#include "loop.h"
+#include "metrics.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <linux/tcp.h> /* struct tcp_info with its later fields; not <netinet/tcp.h> */
+
+static void list_remove(struct connection *c)
+{
+    if (!c->list)
+        return;
+    *(c->prev ? &c->prev->next : &c->list->first) = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    c->prev = c->next = NULL;
+    c->list = NULL;
+}
+
+static void list_add(struct connection_list *list, struct connection *c)
+{
+    list_remove(c);
+    c->next = list->first;
+    if (c->next)
+        c->next->prev = c;
+    list->first = c;
+    c->list = list;
+}
+
+struct connection *connection_open(struct loop *l, int fd)
+{
+    struct connection *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->fd = fd;
+    connection_awaits(l, c);
+    return c;
+}
+
+void connection_close(struct loop *l, struct connection *c)
+{
+    if (!c)
+        return;
+    list_remove(c);
+    if (c->early)
+        linger_take(&l->linger, c->fd, l->now_ms);
+    free(c);
+}
+
+void connection_awaits(struct loop *l, struct connection *c)
+{
+    if (!c)
+        return;
+    c->since_ms = l->now_ms;
+    c->dripping_ms = 0;
+    list_add(&l->awaiting, c);
+}
+
+void connection_busy(struct connection *c)
+{
+    if (c)
+        list_remove(c);
+}
+
+void connection_replies(struct loop *l, struct connection *c)
+{
+    if (!c)
+        return;
+    c->since_ms = l->now_ms;
+    c->acked = 0;
+    list_add(&l->replying, c);
+}
+
+static bool ask_kernel(const struct connection *c, struct tcp_info *info)
+{
+    socklen_t len = sizeof *info;
+
+    return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
+}
+
+static void cut(struct connection *c, enum metric why)
+{
+    metric_add(why, 1);
+    list_remove(c);
+    shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Did anything arrive since it began to wait? Then it is part of a request, for a whole
+ * one would have made it busy. */
+static bool has_sent(const struct connection *c, int64_t waited_ms)
+{
+    struct tcp_info info;
+
+    return ask_kernel(c, &info) && info.tcpi_bytes_received &&
+           (int64_t)info.tcpi_last_data_recv + 10 < waited_ms;
+}
+
+static void check_awaiting(struct loop *l, struct connection *c)
+{
+    const struct config *limits = l->broker->config;
+    int64_t waited = l->now_ms - c->since_ms;
+
+    if (waited >= (int64_t)limits->idle_timeout_ms) {
+        cut(c, METRIC_CONNECTIONS_IDLE);
+        return;
+    }
+    if (waited < (int64_t)limits->header_timeout_ms)
+        return;
+    if (!c->dripping_ms && has_sent(c, waited))
+        c->dripping_ms = l->now_ms;
+    else if (c->dripping_ms &&
+             l->now_ms - c->dripping_ms >= (int64_t)limits->header_timeout_ms)
+        cut(c, METRIC_CONNECTIONS_SLOW_HEADERS);
+}
+
+/* What the client has acknowledged is what it has taken. Nothing more for the whole
+ * timeout, and something is there to take: it has stopped. */
+static void check_replying(struct loop *l, struct connection *c)
+{
+    struct tcp_info info;
+
+    if (!ask_kernel(c, &info))
+        return;
+    if (info.tcpi_bytes_acked != c->acked) {
+        c->acked = info.tcpi_bytes_acked;
+        c->since_ms = l->now_ms;
+    } else if (l->now_ms - c->since_ms >=
+               (int64_t)l->broker->config->write_timeout_ms) {
+        cut(c, METRIC_CONNECTIONS_STOPPED);
+    }
+}
+
+void connection_check(struct loop *l)
+{
+    struct connection *c, *next;
+
+    for (c = l->awaiting.first; c; c = next) {
+        next = c->next;
+        check_awaiting(l, c);
+    }
+    for (c = l->replying.first; c; c = next) {
+        next = c->next;
+        check_replying(l, c);
+    }
+}

@@ -1,0 +1,54 @@
+/*
+ * connection - one client's connection, between and around its requests: who says nothing,
+ * who drips headers, who stops reading.
+ *
+ *   AWAITING --request begins--> BUSY --answer given--> REPLYING --sent--> AWAITING
+ *      |                                                   |
+ *      |-- silent for idle_timeout: closed                 '-- takes nothing for
+ *      '-- part of a request for header_timeout: closed        write_timeout: closed
+ *
+ * While BUSY the request watches over itself (request.h). Whoever is closed is shut down
+ * at the socket; the library notices and ends the request and the connection in its usual
+ * way, once.
+ *
+ * Both lists are looked through once a second, so a limit is kept to within a second; a
+ * dripper is noticed when it has waited for header_timeout, and cut when it has dripped for
+ * as long again at most.
+ *
+ * Threads:  the loop that owns it.
+ */
+#ifndef SLUICE_CONNECTION_H
+#define SLUICE_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+
+struct connection_list {
+    struct connection *first;
+};
+
+struct connection { /* the library's socket context */
+    struct connection *prev, *next;
+    struct connection_list *list; /* NULL: busy */
+    int fd;
+    bool early;          /* answered although the client still sends: lingers when closed */
+    int64_t since_ms;    /* AWAITING: since when; REPLYING: since when nothing was taken */
+    int64_t dripping_ms; /* AWAITING: since when part of a request is there; 0: it is not */
+    uint64_t acked;      /* REPLYING: bytes the client had taken by then */
+};
+
+/* NULL: no memory; the connection lives without limits of its own. */
+struct connection *connection_open(struct loop *l, int fd);
+void connection_close(struct loop *l, struct connection *c);
+
+/* NULL is fine in these. */
+void connection_awaits(struct loop *l, struct connection *c);
+void connection_busy(struct connection *c);
+void connection_replies(struct loop *l, struct connection *c);
+
+/* Closes who is over a limit; call it about once a second. */
+void connection_check(struct loop *l);
+
+#endif
