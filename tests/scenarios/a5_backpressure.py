@@ -230,10 +230,10 @@ def sigterm(c):
     load = Load5(c)
     with broker(c, load) as b:
         path = os.path.join(b.folder.name, "acks")
-        h = start_hammer("publish", b, connections=load.connections, seconds=60, size=load.size, topic="t",
+        h = start_hammer("publish", b, connections=load.connections, seconds=300, size=load.size, topic="t",
                          acks=path, until_lost=True, grace=1)
         until(lambda: b.metric("sluice_publish_waiting") > 0 and b.metric("sluice_messages_accepted_total") > 0,
-              60, what="the buffer is full and something is stored")
+              150, what="the buffer is full and something is stored")
         time.sleep(c.pick(3, 15))
         began = time.monotonic()
         b.terminate()
