@@ -80,10 +80,15 @@ class FullMap(SoloBrokerTest):
 
     def test_a_full_map_can_be_trimmed_by_ttl_and_deletion(self):
         b = self.start(map_size="8MiB")
-        while b.publish("short", b"x" * 20000, {"TTL": "2s"}).status == 201:
-            pass
-        until(lambda: b.publish("short", b"x" * 20000).status == 201, what="room after expiry")
-        while b.publish("long", b"x" * 20000).status == 201:
-            pass
+
+        def fill(topic, headers=None):
+            n = 0
+            while b.publish(topic, b"x" * 100000, headers).status == 201:
+                n += 1
+            return n
+        self.assertGreater(fill("short", {"TTL": "4s"}), 20)
+        until(lambda: b.topic("short")["messages"] == 0, what="the sweep in a full map")
+        self.assertGreater(fill("long"), 20)
         self.assertEqual(b.ask("DELETE", "/v1/topics/long").status, 204)
-        until(lambda: b.publish("again", b"x" * 20000).status == 201, what="room after deletion")
+        until(lambda: b.publish("again", b"x" * 100000).status == 201, what="room after deletion")
+        self.assertConserved()
