@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "config_table.h"
+#include "upload.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -36,7 +37,8 @@
 #define JSON_LEAST        (512 * KIB)
 #define JSON_MOST         (8 * MIB)
 #define MESSAGES_KEEP     (5 * MIB + 512 * KIB)
-#define LEAST_PARKED      ((uint64_t)5300)
+#define PUBLISH_EXTRA (16 * KIB) /* headers, attributes and our own state */
+#define LEAST_PARKED ((uint64_t)5240)
 #define LEAST_CONNECTIONS ((uint64_t)16)
 #define CONNECTIONS_MOST  ((uint64_t)1000000)
 #define BIG_POOLS_FROM    (128 * MIB)
@@ -210,19 +212,35 @@ static void share_connections(struct plan *p)
               min_u64(most, memory / 5 * 2));
 }
 
+/* A large message streams through a window, and one of unknown length is held whole
+ * before it is known to be large (http/body.c). */
+static uint64_t least_publish_buffer(const struct config *c)
+{
+    uint64_t whole = min_u64(c->inline_max_bytes, UPLOAD_HOLDS);
+    uint64_t stream = c->max_message_bytes > c->inline_max_bytes
+                          ? UPLOAD_WINDOW + whole
+                          : c->inline_max_bytes;
+
+    return max_u64(stream + PUBLISH_EXTRA, 256 * KIB);
+}
+
+/* A page of JSON with one message more, every byte of it escaped (http/native_read.c). */
+static uint64_t least_read_buffer(const struct config *c)
+{
+    return 6 * c->inline_max_bytes + 288 * KIB;
+}
+
 static void share_all(struct plan *p)
 {
     const struct config *c = p->c;
     uint64_t memory = c->memory_limit_bytes, one = c->inline_max_bytes;
-    uint64_t publish_least = max_u64(256 * KIB, one);
+    uint64_t publish_least = least_publish_buffer(c);
     uint64_t batch_least = max_u64(64 * KIB, one);
 
     if (config_given(c, &c->max_batch_bytes))
-        publish_least = max_u64(publish_least, c->max_batch_bytes);
+        publish_least = max_u64(publish_least, c->max_batch_bytes + PUBLISH_EXTRA);
     share_set(p, PUBLISH, &c->publish_buffer_bytes, 1, publish_least, memory / 4);
-    /* Twice: a message in JSON is longer than its bytes. */
-    share_set(p, READ, &c->read_buffer_bytes, 1, max_u64(256 * KIB, 2 * one),
-              memory / 8);
+    share_set(p, READ, &c->read_buffer_bytes, 1, least_read_buffer(c), memory / 8);
     share_set(p, JSON, NULL, 1, JSON_LEAST, min_u64(memory / 64, JSON_MOST));
     share_set(p, BATCH, &c->max_batch_bytes, 2, 2 * batch_least,
               2 * batch_want(c, p->shares[PUBLISH].want));
@@ -404,12 +422,32 @@ static void check_inside(struct plan *p, const char *inner, const char *outer, i
            from);
 }
 
+static void check_least(struct plan *p, const char *name, uint64_t is, uint64_t least,
+                        int line)
+{
+    char inline_max[TEXT_NUMBER_ROOM], given[TEXT_NUMBER_ROOM], needed[TEXT_NUMBER_ROOM];
+
+    if (is >= least)
+        return;
+    text_format_size(inline_max, p->c->inline_max_bytes);
+    text_format_size(given, is);
+    text_format_size(needed, (least + KIB - 1) / KIB * KIB);
+    refuse(p, line,
+           "%s = %s is too small for one message: with inline_max = %s it must be at "
+           "least %s",
+           name, given, inline_max, needed);
+}
+
 static void check_nesting(struct plan *p)
 {
     check_inside(p, "inline_max", "publish_buffer", LIMITS_PUBLISH_BUFFER);
     check_inside(p, "max_batch_bytes", "publish_buffer", LIMITS_WRITER);
     check_inside(p, "inline_max", "max_batch_bytes", LIMITS_WRITER);
     check_inside(p, "inline_max", "read_buffer", LIMITS_READ_BUFFER);
+    check_least(p, "publish_buffer", p->c->publish_buffer_bytes,
+                least_publish_buffer(p->c), LIMITS_PUBLISH_BUFFER);
+    check_least(p, "read_buffer", p->c->read_buffer_bytes, least_read_buffer(p->c),
+                LIMITS_READ_BUFFER);
 }
 
 /* The table is made in any case: people want to see what does not fit, and beside what. */

