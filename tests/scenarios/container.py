@@ -250,7 +250,7 @@ def load(c, b, sampler, seconds):
     with Prober(b, "/healthz", 0.05) as health:
         began = time.monotonic()
         keep = Load([tool("keep"), "--connections", str(PUBLISHERS), "--seconds", str(seconds), "--ttl", str(TTL),
-                     "--size", MIX, b.address])
+                     "--read-at", "0.5", "--size", MIX, b.address])
         down = in_child(_download, b.port, "/v1/topics/library/messages/0", LARGE / (seconds * 0.9))
         up = in_child(_upload, b.port, "short", LARGE)
         uploaded = result(*up, 2 * seconds)
@@ -287,7 +287,8 @@ def judge_messages(c, f):
     r.check("publishing: 201, 429 or 503", not bad, str(publishing["status"]))
     bad = {k: v for k, v in reading["status"].items() if k not in ("200", "503") and not (k in ("404", "410") and f["late"])}
     r.check("reading: 200 or 503", not bad, str(reading["status"]))
-    r.check("no connection is lost", not f["connections_lost"], str(dict(publishing["errors"], **reading["errors"]) or 0))
+    r.check("no connection is lost", not f["connections_lost"], f["connections_lost"],
+            "publishing %s, reading %s" % (publishing["errors"], reading["errors"]))
     r.figure("publish p50, p99; read p50, p99", "%.0f, %.0f; %.0f, %.0f ms" % tuple(
         x["latency_ms"][q] for x in (publishing, reading) for q in ("p50", "p99")))
 
