@@ -21,6 +21,8 @@
       "Connections closed at once because max_connections was reached")                \
     X(CONNECTIONS_IDLE, counter, "sluice_connections_idle_closed_total",               \
       "Connections closed after idle_timeout without a request")                       \
+    X(CONNECTIONS_LEFT, counter, "sluice_connections_left_total",                      \
+      "Connections between requests whose client had closed its side")                 \
     X(CONNECTIONS_SLOW_HEADERS, counter, "sluice_connections_slow_headers_total",      \
       "Connections closed because part of a request stood for header_timeout")         \
     X(CONNECTIONS_STOPPED, counter, "sluice_connections_stopped_readers_total",        \

@@ -1,6 +1,6 @@
 #include "topic_change.h"
 
-#define PURGE_STEP 20000u
+#define PURGE_STEP 4000u /* bounds what one transaction changes; see SWEEP_IDLE */
 
 static bool same_settings(const struct topic_settings *a, const struct topic_settings *b)
 {

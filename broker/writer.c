@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SWEEP_BUSY 2000u   /* records taken out beside publishers, at least */
-#define SWEEP_IDLE 20000u  /* and when nobody publishes */
+#define SWEEP_BUSY 1000u   /* records taken out beside publishers, at least */
+#define SWEEP_IDLE 4000u   /* and when nobody publishes: 2 KiB of pages each, at most */
 #define TRASH_STEP 256u    /* chunks of 128 KiB: at most 32 MiB of pages in one step */
 #define PAUSE_MS 100     /* after a failed turn, so that a full disk is not a busy loop */
 #define WAKES_MAX 1024u
@@ -187,14 +187,16 @@ static void look_ahead(struct writer *w)
  * comes in. */
 static enum err sweep(struct writer *w, struct turn *t, bool busy)
 {
-    unsigned max = busy ? SWEEP_BUSY : SWEEP_IDLE;
+    uint64_t max = busy ? SWEEP_BUSY : SWEEP_IDLE;
     struct store_step step = { 0 };
     enum err e = ERR_OK;
 
     if (busy && t->messages * 2 > max)
-        max = t->messages * 2 > SWEEP_IDLE ? SWEEP_IDLE : (unsigned)t->messages * 2;
+        max = t->messages * 2 < SWEEP_IDLE ? t->messages * 2 : SWEEP_IDLE;
+    if (t->messages > max)
+        max = t->messages;
     if (w->next_due_ms && w->next_due_ms <= t->now_ms) {
-        e = w->o.ops->expire_step(w->o.store, t->now_ms, max, &step);
+        e = w->o.ops->expire_step(w->o.store, t->now_ms, (unsigned)max, &step);
         if (!e && !step.more)
             look_ahead(w);
     }

@@ -9,6 +9,8 @@
 
 #include <linux/tcp.h> /* struct tcp_info with its later fields; not <netinet/tcp.h> */
 
+#define TCP_CLOSE_WAIT_STATE 8 /* TCP_CLOSE_WAIT, which only <netinet/tcp.h> names */
+
 static void list_remove(struct connection *c)
 {
     if (!c->list)
@@ -91,26 +93,27 @@ static void cut(struct connection *c, enum metric why)
 
 /* Did anything arrive since it began to wait? Then it is part of a request, for a whole
  * one would have made it busy. */
-static bool has_sent(const struct connection *c, int64_t waited_ms)
+static bool has_sent(const struct tcp_info *info, int64_t waited_ms)
 {
-    struct tcp_info info;
-
-    return ask_kernel(c, &info) && info.tcpi_bytes_received &&
-           (int64_t)info.tcpi_last_data_recv + 10 < waited_ms;
+    return info->tcpi_bytes_received &&
+           (int64_t)info->tcpi_last_data_recv + 10 < waited_ms;
 }
 
 static void check_awaiting(struct loop *l, struct connection *c)
 {
     const struct config *limits = l->broker->config;
     int64_t waited = l->now_ms - c->since_ms;
+    struct tcp_info info;
 
-    if (waited >= (int64_t)limits->idle_timeout_ms) {
+    if (!ask_kernel(c, &info))
+        return;
+    if (info.tcpi_state == TCP_CLOSE_WAIT_STATE)
+        cut(c, METRIC_CONNECTIONS_LEFT); /* its end came with its last bytes, unnoticed */
+    else if (waited >= (int64_t)limits->idle_timeout_ms)
         cut(c, METRIC_CONNECTIONS_IDLE);
+    else if (waited < (int64_t)limits->header_timeout_ms)
         return;
-    }
-    if (waited < (int64_t)limits->header_timeout_ms)
-        return;
-    if (!c->dripping_ms && has_sent(c, waited))
+    else if (!c->dripping_ms && has_sent(&info, waited))
         c->dripping_ms = l->now_ms;
     else if (c->dripping_ms &&
              l->now_ms - c->dripping_ms >= (int64_t)limits->header_timeout_ms)

@@ -4,7 +4,7 @@
  *
  *   AWAITING --request begins--> BUSY --answer given--> REPLYING --sent--> AWAITING
  *      |                                                   |
- *      |-- silent for idle_timeout: closed                 '-- takes nothing for
+ *      |-- closed its side, or silent for idle_timeout      '-- takes nothing for
  *      '-- part of a request for header_timeout: closed        write_timeout: closed
  *
  * While BUSY the request watches over itself (request.h). Whoever is closed is shut down

@@ -99,19 +99,17 @@ static void daemon_log(void *arg, const char *format, va_list ap)
     LOG_DEBUG("http", "library", LOG_S("text", text));
 }
 
+/* Without a timeout of the library's: it would count the time in which a request waits for
+ * the disk. connection.h and request.h keep the limits. */
 static struct MHD_Daemon *start_daemon(struct loop *l)
 {
     const struct config *c = l->broker->config;
-    uint64_t idle_ms = c->idle_timeout_ms > c->write_timeout_ms ? c->idle_timeout_ms
-                                                                : c->write_timeout_ms;
-
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, may_connect, l,
         request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, l->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)c->max_connections + 64, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)c->connection_memory_bytes, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)((idle_ms + 999) / 1000), MHD_OPTION_NOTIFY_COMPLETED, request_completed,
+        (size_t)c->connection_memory_bytes, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
         l, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, l,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL, MHD_OPTION_END);
 }

@@ -104,6 +104,7 @@ static void send_page(struct page *p)
         reply_store_error(p->r, p->out.no_memory ? ERR_NO_MEMORY : ERR_CORRUPT);
         return;
     }
+    out_trim(&p->out);
     ledger_shrink(&p->grant, p->out.cap + 256);
     metric_add(METRIC_DELIVERED_MESSAGES, p->count);
     metric_add(METRIC_DELIVERED_BYTES, (int64_t)p->bytes);
@@ -190,8 +191,11 @@ static bool answer_without_topic(struct request *r, bool last)
 {
     bool may_come = r->read.until_ms && r->loop->broker->config->auto_create;
 
-    if (may_come && !last)
+    if (may_come && !last) {
+        if (r->read.from.kind == FETCH_LATEST)
+            r->read.resolved = true; /* offset 0: whatever comes, comes after now */
         return false;
+    }
     if (!may_come)
         reply_store_error(r, ERR_NOT_FOUND);
     else if (r->read.form == READ_JSON)

@@ -261,6 +261,7 @@ static void send_list(struct request *r, struct listing *l, struct grant *grant)
         reply_store_error(r, ERR_NO_MEMORY);
         return;
     }
+    out_trim(&l->out);
     ledger_shrink(grant, l->out.cap + 256);
     reply_out(r, MHD_HTTP_OK, "application/json", &l->out, grant);
 }

@@ -33,6 +33,7 @@ static void send_text(struct request *r, struct out *o, const char *type)
 {
     struct grant grant = { 0 };
 
+    out_trim(o);
     if (!o->full && ledger_reserve(r->loop->broker->read, o->cap + 256, &grant) == ERR_OK) {
         reply_out(r, MHD_HTTP_OK, type, o, &grant);
         return;

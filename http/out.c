@@ -33,6 +33,16 @@ char *out_take(struct out *o, size_t *len)
     return data;
 }
 
+void out_trim(struct out *o)
+{
+    char *data = o->fixed || !o->len ? NULL : realloc(o->data, o->len);
+
+    if (!data)
+        return; /* as good as it was */
+    o->data = data;
+    o->cap = o->len;
+}
+
 void out_rewind(struct out *o, size_t len)
 {
     o->len = len;

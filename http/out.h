@@ -34,6 +34,9 @@ void out_fini(struct out *o);
  * was ever written. Not for out_init_in. */
 char *out_take(struct out *o, size_t *len);
 
+/* Gives back what it holds beyond its `len`. */
+void out_trim(struct out *o);
+
 /* Back to an earlier `len`; there is room again. */
 void out_rewind(struct out *o, size_t len);
 

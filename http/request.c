@@ -77,13 +77,26 @@ static void list_add(struct request_list *list, struct request *r)
 
 /* ---- suspended and resumed ---- */
 
+static void watch(struct request *r)
+{
+    loop_watch(r->loop, socket_of(r), &r->watch);
+    r->watched = true;
+}
+
+static void unwatch(struct request *r)
+{
+    if (r->watched)
+        loop_unwatch(r->loop, socket_of(r));
+    r->watched = false;
+}
+
 static void resume(struct request *r)
 {
     if (!r->suspended)
         return;
     r->suspended = false;
     timers_clear(&r->loop->timers, &r->timer);
-    loop_unwatch(r->loop, socket_of(r));
+    unwatch(r);
     MHD_resume_connection(r->conn);
     r->loop->progress = true;
 }
@@ -126,15 +139,32 @@ static void suspend(struct request *r, int64_t until_ms)
     metric_add(METRIC_SUSPENSIONS, 1);
     r->suspended = true;
     MHD_suspend_connection(r->conn);
-    loop_watch(r->loop, socket_of(r), &r->watch);
+    watch(r);
     if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms))
         cut(r); /* better gone than waiting for ever */
 }
 
+/* The library misses an end that came together with the last bytes: it takes a short read
+ * for "nothing more yet" and waits for an edge that has been. A resume makes it read. */
+static void nudge(struct request *r)
+{
+    MHD_suspend_connection(r->conn);
+    MHD_resume_connection(r->conn);
+    r->loop->progress = true;
+}
+
+/* A client in the middle of its body may have sent the rest and closed its side only, so
+ * the library reads to the end and sees for itself. One that waits is taken as gone. */
 static void client_left(struct source *s, uint32_t events)
 {
+    struct request *r = FROM(s, watch);
+    bool in_body = r->phase == REQUEST_BODY || r->phase == REQUEST_DISCARD;
+
     (void)events;
-    cut(FROM(s, watch));
+    if (!in_body)
+        cut(r);
+    else if (!r->suspended)
+        nudge(r);
 }
 
 /* ---- waiting for room ---- */
@@ -209,6 +239,8 @@ static enum MHD_Result send_reply(struct request *r)
     if (r->loop->broker->draining && !r->reply.share)
         reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     r->phase = REQUEST_REPLY;
+    list_remove(r);
+    unwatch(r);
     connection_replies(r->loop, r->connection);
     sent = MHD_queue_response(r->conn, r->reply.status, r->reply.response);
     reply_fini(r);
@@ -392,6 +424,7 @@ static enum MHD_Result headers_again(struct request *r)
 static enum MHD_Result discard(struct request *r, size_t *size)
 {
     r->body.received += *size;
+    r->body.window_bytes += *size;
     *size = 0;
     if (r->body.received > DISCARD_MAX && r->reply.response && r->problem.data) {
         answer_past_library(r);
@@ -444,6 +477,7 @@ static enum MHD_Result end_body(struct request *r)
         return MHD_YES;
     }
     list_remove(r);
+    unwatch(r);
     r->phase = REQUEST_REPLY;
     if (e)
         reply_store_error(r, e);
@@ -558,21 +592,38 @@ static void cut_slow(struct request *r)
     shutdown(socket_of(r), SHUT_RD); /* the library notices, and ends the request */
 }
 
-/* Over windows, not over the whole body: a fast start must not buy a long stall. */
+/* Over windows, not over the whole body: a fast start must not buy a long stall. Where any
+ * rate will do (min_body_rate = 0), nothing at all for idle_timeout will not. */
 static bool is_slow(struct request *r)
 {
     const struct config *c = r->loop->broker->config;
     int64_t ms = r->loop->now_ms - r->body.window_ms;
 
-    if (r->suspended || r->kill || !c->min_body_rate_bytes_s)
-        r->body.window_ms += ms; /* we are the ones who make it wait */
-    if (r->suspended || r->kill || ms < (int64_t)c->body_grace_ms)
-        return false;
-    if (r->body.window_bytes < c->min_body_rate_bytes_s * (uint64_t)ms / 1000)
-        return c->min_body_rate_bytes_s > 0;
+    if (!r->suspended && !r->kill) {
+        if (!r->body.window_bytes && ms >= (int64_t)c->idle_timeout_ms)
+            return true;
+        if (ms < (int64_t)c->body_grace_ms)
+            return false;
+        if (r->body.window_bytes < c->min_body_rate_bytes_s * (uint64_t)ms / 1000)
+            return true;
+        if (!r->body.window_bytes)
+            return false;
+    } /* else we are the ones who make it wait */
     r->body.window_ms = r->loop->now_ms;
     r->body.window_bytes = 0;
     return false;
+}
+
+static void check_body(struct request *r)
+{
+    if (is_slow(r)) {
+        if (r->phase == REQUEST_BODY)
+            cut_slow(r);
+        else
+            shutdown(socket_of(r), SHUT_RDWR);
+    } else if (!r->watched && !r->suspended) {
+        watch(r); /* most bodies are complete before the first look */
+    }
 }
 
 void request_check_bodies(struct loop *l)
@@ -581,8 +632,7 @@ void request_check_bodies(struct loop *l)
 
     for (; r; r = next) {
         next = r->next;
-        if (r->phase == REQUEST_BODY && is_slow(r))
-            cut_slow(r);
+        check_body(r);
     }
 }
 
@@ -635,6 +685,7 @@ static void let_go(struct request *r)
     }
     timers_clear(&r->loop->timers, &r->timer);
     list_remove(r);
+    unwatch(r);
     body_fini(&r->body);
     reply_fini(r);
     free((void *)(uintptr_t)r->problem.data);

@@ -62,8 +62,9 @@ struct request {
     uint16_t slot;     /* PARKED: where it waits */
     uint8_t phase;     /* enum request_phase */
     bool suspended;
+    bool watched; /* its socket is in the loop's epoll set */
     bool in_headers;   /* suspended before the body: one more call comes before it */
-    bool head, expects_continue, early, kill, cors;
+    bool head, expects_continue, kill, cors;
     struct reply reply;
     struct bytes problem; /* BODY: the problem as text, for an answer past the library */
     struct job *job;      /* HELD */

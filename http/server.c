@@ -36,6 +36,11 @@ static int listen_on(const struct sockaddr_storage *addr, socklen_t len)
         set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     set(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
     set(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+    /* A parked reader sends nothing for a minute, and its machine may be gone. */
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
     if (bind(fd, (const struct sockaddr *)addr, len) || listen(fd, BACKLOG)) {
         close(fd);
         return -1;

@@ -102,7 +102,7 @@ static int fit_file(struct store *s)
 
 static enum err open_environment(struct store *s, const struct store_options *o)
 {
-    unsigned flags = MDB_NOTLS | (o->durability == STORE_RELAXED ? MDB_NOSYNC : 0);
+    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (o->durability == STORE_RELAXED ? MDB_NOSYNC : 0);
     int rc = mdb_env_create(&s->env);
     int dead;
 
