@@ -109,7 +109,9 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
                            const struct packed_message *m, uint64_t *offset)
 {
     const struct topic_state *s = t->ops->topic_state(topic);
-    uint64_t ttl_ms = publish_ttl(&s->settings, p->default_ttl_ms, m->has_ttl, m->ttl_ms);
+    const struct packed_message *says = m->has_ttl ? m : &p->one; /* or the whole batch */
+    uint64_t ttl_ms =
+        publish_ttl(&s->settings, p->default_ttl_ms, says->has_ttl, says->ttl_ms);
     struct record r = { .time_ms = t->now_ms,
                         .expires_ms = expiry(ttl_ms, t->now_ms),
                         .key = m->key,

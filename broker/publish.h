@@ -36,7 +36,7 @@ struct publish {
     uint8_t *body;       /* owned: the body of `one`, or the packed batch */
     size_t body_len;
     struct grant grant;  /* pays for all of it */
-    struct packed_message one; /* used when not a batch */
+    struct packed_message one; /* the message; of a batch only its ttl, for all that have none */
     uint64_t blob_id, blob_size; /* not 0: the body of `one` was streamed */
     bool batch;
     uint64_t count;       /* messages in the batch */

@@ -381,7 +381,9 @@ void publish_batch_start(struct request *r)
 {
     struct broker *b = r->loop->broker;
 
-    if (!may_publish(r))
+    struct headers h;
+
+    if (!may_publish(r) || !read_headers(r, &h, NULL))
         return;
     if (batch_form(r) == BATCH_UNKNOWN)
         reply_problem(r, PROBLEM_UNSUPPORTED_TYPE,
@@ -425,6 +427,7 @@ void publish_batch_finish(struct request *r)
 {
     struct publish *p = calloc(1, sizeof *p);
     struct batch_result result;
+    struct headers h;
     enum err e;
 
     if (p)
@@ -444,6 +447,8 @@ void publish_batch_finish(struct request *r)
         return;
     }
     p->batch = true;
+    (void)read_headers(r, &h, NULL); /* checked at the start */
+    p->one = (struct packed_message){ .has_ttl = h.has_ttl, .ttl_ms = h.ttl_ms };
     p->body_len = result.packed_len;
     p->count = result.count;
     p->total_bytes = result.body_bytes;

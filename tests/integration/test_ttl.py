@@ -40,6 +40,12 @@ class Ttl(BrokerTest):
         page = self.broker.read(self.name, from_=0).json
         self.assertEqual((page["skipped"], [m["offset"] for m in page["messages"]]), (3, [3]))
 
+    def test_a_batch_may_say_its_ttl_once(self):
+        a = self.broker.batch(self.name, b'{"data":"short"}\n{"data":"long","ttl":"1h"}\n', headers={"TTL": "300ms"})
+        self.assertEqual(a.status, 201, a)
+        until(lambda: self.broker.data(self.name) == ["long"], what="the short one expires")
+        self.assertProblem(self.broker.batch(self.name, b'{"data":1}\n', headers={"TTL": "soon"}), 400, "bad_header")
+
     def test_a_long_lived_message_in_front_pins_nothing(self):
         self.broker.offset(self.name, "stays", {"TTL": "1h"})
         for _ in range(10):

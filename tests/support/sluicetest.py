@@ -343,9 +343,9 @@ class Broker:
         assert a.status == 201, a
         return a.json["offset"]
 
-    def batch(self, topic, body, type="application/x-ndjson"):
+    def batch(self, topic, body, type="application/x-ndjson", headers=None):
         return self.ask("POST", "/v1/topics/%s/messages:batch" % quote(topic), body,
-                        {"Content-Type": type})
+                        dict(headers or {}, **{"Content-Type": type}))
 
     def read(self, topic, headers=None, **query):
         q = urllib.parse.urlencode({k.rstrip("_"): v for k, v in query.items()})
