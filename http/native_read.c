@@ -241,7 +241,9 @@ bool read_log_look(struct request *r, bool last)
 
     if (last && r->loop->broker->draining)
         r->read.until_ms = r->loop->now_ms;
-    if (before && same_question(before, r) && reply_share(before, r))
+    /* A shutdown's answers say Connection: close, each for itself. */
+    if (before && !r->loop->broker->draining && same_question(before, r) &&
+        reply_share(before, r))
         return true;
     if (!look(r, last))
         return false;
