@@ -13,6 +13,7 @@
 #include "metrics.h"
 #include "request.h"
 #include "server.h"
+#include "wait.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -256,7 +257,7 @@ enum err loop_start(struct loop *l, struct server *server, struct broker *b,
     e = set_up(l);
     if (e)
         return e;
-    waiters_join(b->waiters, index, &l->mailbox, request_woken, l);
+    waiters_join(b->waiters, index, &l->mailbox, wait_woken, l);
     if (pthread_create(&l->thread, NULL, loop_main, l))
         return ERR_NO_MEMORY;
     snprintf(name, sizeof name, "sluice-http-%u", index);
@@ -272,7 +273,7 @@ static void open_drain(struct letter *letter)
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
     l->listen_fd = -1;
-    request_drain(l);
+    wait_drain(l);
 }
 
 void loop_drain(struct loop *l)
@@ -285,7 +286,7 @@ static void open_stop(struct letter *letter)
 {
     struct loop *l = (struct loop *)((char *)letter - offsetof(struct loop, stop_letter));
 
-    request_cut_all(l);
+    wait_cut_all(l);
     l->stopping = true;
 }
 

@@ -7,6 +7,7 @@
 #include "metrics.h"
 #include "raw_message.h"
 #include "read_query.h"
+#include "wait.h"
 
 /* An answer is at most a page and one message more, however the client asks: a message
  * of inline_max bytes may be six times as long in JSON (\u0000). */
@@ -256,7 +257,7 @@ void read_log_finish(struct request *r)
     if (!read_query_parse(r))
         return;
     if (!look(r, !r->read.until_ms || r->loop->broker->draining) && !r->reply.response)
-        request_park(r);
+        wait_park(r);
 }
 
 /* ---- one message by its offset ---- */

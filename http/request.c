@@ -6,6 +6,7 @@
 #include "metrics.h"
 #include "router.h"
 #include "server.h"
+#include "wait.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,6 @@
  * on; a larger one is answered early and the connection closed. */
 #define DISCARD_MAX 65536u
 
-#define FROM(ptr, field) ((struct request *)((char *)(ptr)-offsetof(struct request, field)))
 
 /* ---- small things ---- */
 
@@ -49,176 +49,6 @@ void request_keep_problem(struct request *r, struct bytes text)
     r->problem = bytes_of(copy, text.len);
 }
 
-static int socket_of(const struct request *r)
-{
-    return MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
-static void list_remove(struct request *r)
-{
-    if (!r->list)
-        return;
-    *(r->prev ? &r->prev->next : &r->list->first) = r->next;
-    if (r->next)
-        r->next->prev = r->prev;
-    r->prev = r->next = NULL;
-    r->list = NULL;
-}
-
-static void list_add(struct request_list *list, struct request *r)
-{
-    list_remove(r);
-    r->next = list->first;
-    if (r->next)
-        r->next->prev = r;
-    list->first = r;
-    r->list = list;
-}
-
-/* ---- suspended and resumed ---- */
-
-static void watch(struct request *r)
-{
-    loop_watch(r->loop, socket_of(r), &r->watch);
-    r->watched = true;
-}
-
-static void unwatch(struct request *r)
-{
-    if (r->watched)
-        loop_unwatch(r->loop, socket_of(r));
-    r->watched = false;
-}
-
-static void resume(struct request *r)
-{
-    if (!r->suspended)
-        return;
-    r->suspended = false;
-    timers_clear(&r->loop->timers, &r->timer);
-    unwatch(r);
-    MHD_resume_connection(r->conn);
-    r->loop->progress = true;
-}
-
-static void unpark(struct request *r)
-{
-    waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
-    metric_add(METRIC_READERS_PARKED, -1);
-    list_remove(r);
-    r->phase = REQUEST_REPLY;
-    resume(r);
-}
-
-/* While it stands in line it is owed a letter: the loop must not end before that. */
-static bool leave_line(struct request *r)
-{
-    if (!ledger_leave(r->body.ledger, &r->body.room))
-        return false;
-    atomic_fetch_sub(&r->loop->mailbox.owed, 1);
-    return true;
-}
-
-/* The client left while it was suspended, or the loop is told to end. */
-static void cut(struct request *r)
-{
-    r->kill = true;
-    if (r->phase == REQUEST_PARKED) {
-        metric_add(METRIC_READERS_LEFT, 1);
-        unpark(r);
-    } else if (r->phase == REQUEST_WAITING) {
-        if (leave_line(r))
-            resume(r); /* else its letter is on the way, and resumes it */
-    } else {
-        resume(r);
-    }
-}
-
-static void suspend(struct request *r, int64_t until_ms)
-{
-    metric_add(METRIC_SUSPENSIONS, 1);
-    r->suspended = true;
-    MHD_suspend_connection(r->conn);
-    watch(r);
-    if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms))
-        cut(r); /* better gone than waiting for ever */
-}
-
-/* The library misses an end that came together with the last bytes: it takes a short read
- * for "nothing more yet" and waits for an edge that has been. A resume makes it read. */
-static void nudge(struct request *r)
-{
-    MHD_suspend_connection(r->conn);
-    MHD_resume_connection(r->conn);
-    r->loop->progress = true;
-}
-
-/* A client in the middle of its body may have sent the rest and closed its side only, so
- * the library reads to the end and sees for itself. One that waits is taken as gone. */
-static void client_left(struct source *s, uint32_t events)
-{
-    struct request *r = FROM(s, watch);
-    bool in_body = r->phase == REQUEST_BODY || r->phase == REQUEST_DISCARD;
-
-    (void)events;
-    if (!in_body)
-        cut(r);
-    else if (!r->suspended)
-        nudge(r);
-}
-
-/* ---- waiting for room ---- */
-
-static void no_room(struct request *r)
-{
-    char limit[TEXT_NUMBER_ROOM], wait[TEXT_NUMBER_ROOM];
-    struct ledger_figures f;
-
-    ledger_read(r->body.ledger, &f);
-    text_format_size(limit, f.limit);
-    text_format_duration(wait, r->body.wait_ms);
-    if (r->loop->broker->draining)
-        reply_problem(r, PROBLEM_DRAINING,
-                      "The broker is shutting down and takes no new messages.");
-    else if (r->body.ledger == r->loop->broker->json)
-        reply_problem(r, PROBLEM_BUSY, "Other requests use the %s kept for JSON bodies.",
-                      limit);
-    else
-        reply_problem(r, PROBLEM_BUFFER_FULL,
-                      "The publish buffer (publish_buffer = %s) had no room for this "
-                      "message within %s. Nothing was stored; try again.",
-                      limit, wait);
-}
-
-static void time_over(struct timer *t)
-{
-    struct request *r = FROM(t, timer);
-
-    if (r->phase == REQUEST_PARKED) {
-        if (!r->route->look(r, true))
-            r->kill = true;
-        unpark(r);
-        r->loop->last_woken = NULL;
-    } else if (r->phase == REQUEST_WAITING && leave_line(r)) {
-        no_room(r);
-        resume(r);
-    }
-}
-
-static void open_room(struct letter *l)
-{
-    resume(FROM(l, room_letter)); /* headers_again goes on, whatever happened since */
-}
-
-static void room_granted(struct ledger_waiter *w)
-{
-    struct request *r = FROM(w, body.room);
-    struct mailbox *home = &r->loop->mailbox;
-
-    mailbox_post(home, &r->room_letter); /* r may be gone from here on */
-    atomic_fetch_sub(&home->owed, 1);
-}
-
 /* ---- answers ---- */
 
 static void count_status(unsigned status)
@@ -239,8 +69,8 @@ static enum MHD_Result send_reply(struct request *r)
     if (r->loop->broker->draining && !r->reply.share)
         reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     r->phase = REQUEST_REPLY;
-    list_remove(r);
-    unwatch(r);
+    request_list_remove(r);
+    wait_unwatch(r);
     connection_replies(r->loop, r->connection);
     sent = MHD_queue_response(r->conn, r->reply.status, r->reply.response);
     reply_fini(r);
@@ -263,7 +93,7 @@ static void answer_past_library(struct request *r)
     size_t len = reply_raw(r, text, sizeof text);
 
     if (len)
-        (void)!send(socket_of(r), text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void)!send(request_socket(r), text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     count_status(r->reply.status);
     mark_early(r);
     r->kill = true;
@@ -316,7 +146,7 @@ static void begin_body(struct request *r)
     if (e)
         reply_store_error(r, e);
     r->body.window_ms = r->loop->now_ms;
-    list_add(&r->loop->receiving, r);
+    request_list_add(&r->loop->receiving, r);
 }
 
 static enum MHD_Result refuse_body(struct request *r)
@@ -326,7 +156,7 @@ static enum MHD_Result refuse_body(struct request *r)
     body_fini(b);
     r->phase = REQUEST_DISCARD;
     b->window_ms = r->loop->now_ms;
-    list_add(&r->loop->receiving, r);
+    request_list_add(&r->loop->receiving, r);
     if (b->declared <= DISCARD_MAX && (!r->expects_continue || b->declared == 0))
         return MHD_YES; /* the answer comes when the body has passed by */
     mark_early(r);
@@ -342,19 +172,6 @@ static enum MHD_Result settle_headers(struct request *r)
     if (r->reply.response)
         return refuse_body(r);
     return MHD_YES;
-}
-
-static void wait_for_room(struct request *r)
-{
-    if (!r->body.wait_ms && leave_line(r)) {
-        no_room(r);
-        return;
-    }
-    r->phase = REQUEST_WAITING;
-    r->in_headers = true;
-    list_add(&r->loop->waiting, r);
-    /* One more: the clock's millisecond is already under way. */
-    suspend(r, r->loop->now_ms + (int64_t)r->body.wait_ms + 1);
 }
 
 static void admit(struct request *r)
@@ -383,10 +200,7 @@ static struct request *request_new(struct loop *l, struct MHD_Connection *conn)
         MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     connection_busy(r->connection);
     r->id = l->next_request_id++;
-    r->watch.ready = client_left;
-    r->timer.fire = time_over;
-    r->room_letter.open = open_room;
-    r->body.room.granted = room_granted;
+    wait_init(r);
     metric_add(METRIC_REQUESTS, 1);
     metric_add(METRIC_REQUESTS_IN_FLIGHT, 1);
     return r;
@@ -458,13 +272,13 @@ static enum MHD_Result body_call(struct request *r, const char *data, size_t *si
         return body_failed(r, e);
     *size -= taken;
     if (*size)
-        suspend(r, 0); /* until a chunk of the upload is on disk */
+        wait_suspend(r, 0); /* until a chunk of the upload is on disk */
     return MHD_YES;
 }
 
 void request_upload_moved(struct request *r)
 {
-    resume(r); /* body_call or complete_call looks at what changed */
+    wait_resume(r); /* body_call or complete_call looks at what changed */
 }
 
 /* ---- the end of the body ---- */
@@ -474,11 +288,11 @@ static enum MHD_Result end_body(struct request *r)
     enum err e = body_end(&r->body);
 
     if (e == ERR_BUSY) {
-        suspend(r, 0);
+        wait_suspend(r, 0);
         return MHD_YES;
     }
-    list_remove(r);
-    unwatch(r);
+    request_list_remove(r);
+    wait_unwatch(r);
     r->phase = REQUEST_REPLY;
     if (e)
         reply_store_error(r, e);
@@ -538,48 +352,6 @@ void request_answered(struct request *r)
     r->loop->progress = true;
 }
 
-void request_park(struct request *r)
-{
-    unsigned slot = waiters_slot(request_topic(r));
-
-    r->slot = (uint16_t)slot;
-    waiters_park(r->loop->broker->waiters, r->loop->index, slot);
-    /* A commit from here on wakes us; one just before is seen by this look. */
-    if (r->route->look(r, false) || r->reply.response) {
-        waiters_leave(r->loop->broker->waiters, r->loop->index, slot);
-        r->loop->last_woken = NULL; /* it is gone when others are woken */
-        return;
-    }
-    r->phase = REQUEST_PARKED;
-    list_add(&r->loop->parked[slot], r);
-    metric_add(METRIC_READERS_PARKED, 1);
-    suspend(r, r->read.until_ms);
-}
-
-static void look_at(struct request_list *list, bool last)
-{
-    struct request *r = list->first, *next;
-
-    for (; r; r = next) {
-        next = r->next;
-        if (r->route->look(r, last))
-            unpark(r);
-    }
-}
-
-/* Answers are shared among those woken at the same time only: one who asks later must not
- * get what was true before. */
-void request_woken(void *loop, unsigned slot)
-{
-    struct loop *l = loop;
-    unsigned first = slot < LOOP_PARK_BUCKETS ? slot : 0;
-    unsigned end = slot < LOOP_PARK_BUCKETS ? slot + 1 : LOOP_PARK_BUCKETS;
-
-    for (unsigned i = first; i < end; i++)
-        look_at(&l->parked[i], false);
-    l->last_woken = NULL;
-}
-
 /* ---- the loop's rounds ---- */
 
 static void cut_slow(struct request *r)
@@ -590,7 +362,7 @@ static void cut_slow(struct request *r)
                   (unsigned long long)r->loop->broker->config->min_body_rate_bytes_s);
     metric_add(METRIC_SLOW_BODIES, 1);
     answer_past_library(r);
-    shutdown(socket_of(r), SHUT_RD); /* the library notices, and ends the request */
+    shutdown(request_socket(r), SHUT_RD); /* the library notices, and ends the request */
 }
 
 /* Over windows, not over the whole body: a fast start must not buy a long stall. Where any
@@ -621,9 +393,9 @@ static void check_body(struct request *r)
         if (r->phase == REQUEST_BODY)
             cut_slow(r);
         else
-            shutdown(socket_of(r), SHUT_RDWR);
+            shutdown(request_socket(r), SHUT_RDWR);
     } else if (!r->watched && !r->suspended) {
-        watch(r); /* most bodies are complete before the first look */
+        wait_watch(r); /* most bodies are complete before the first look */
     }
 }
 
@@ -637,45 +409,6 @@ void request_check_bodies(struct loop *l)
     }
 }
 
-static void drain_waiting(struct loop *l)
-{
-    struct request *r = l->waiting.first, *next;
-
-    for (; r; r = next) {
-        next = r->next;
-        if (leave_line(r)) {
-            no_room(r);
-            resume(r);
-        }
-    }
-}
-
-void request_drain(struct loop *l)
-{
-    drain_waiting(l);
-    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
-        look_at(&l->parked[i], true);
-    l->last_woken = NULL;
-}
-
-static void cut_list(struct request_list *list)
-{
-    struct request *r = list->first, *next;
-
-    for (; r; r = next) {
-        next = r->next;
-        cut(r);
-    }
-}
-
-void request_cut_all(struct loop *l)
-{
-    cut_list(&l->receiving);
-    cut_list(&l->waiting);
-    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
-        cut_list(&l->parked[i]);
-}
-
 /* ---- the end ---- */
 
 static void let_go(struct request *r)
@@ -685,8 +418,8 @@ static void let_go(struct request *r)
         r->forget(r->job);
     }
     timers_clear(&r->loop->timers, &r->timer);
-    list_remove(r);
-    unwatch(r);
+    request_list_remove(r);
+    wait_unwatch(r);
     body_fini(&r->body);
     reply_fini(r);
     free((void *)(uintptr_t)r->problem.data);

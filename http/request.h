@@ -106,9 +106,6 @@ void request_expect_body(struct request *r, enum body_kind kind, uint64_t limit,
 void request_hold(struct request *r, struct job *j, void (*forget)(struct job *j));
 void request_answered(struct request *r);
 
-/* In finish: waits for news of its topic until r->read.until_ms. */
-void request_park(struct request *r);
-
 /* Keeps a problem's text where the library cannot answer any more. */
 void request_keep_problem(struct request *r, struct bytes text);
 
@@ -116,9 +113,6 @@ void request_keep_problem(struct request *r, struct bytes text);
 void request_upload_moved(struct request *r);
 
 /* For the loop. */
-void request_woken(void *loop, unsigned slot);
 void request_check_bodies(struct loop *l);
-void request_drain(struct loop *l);
-void request_cut_all(struct loop *l);
 
 #endif

@@ -8,6 +8,7 @@
 #include "fake_connection.h"
 #include "metrics.h"
 #include "router.h"
+#include "wait.h"
 #include "server.h"
 #include "writer_fixture.h"
 
@@ -44,7 +45,7 @@ static void given_a_loop(void)
     loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     OK(fetch_open(&loop.fetch, ops, store));
     OK(mailbox_init(&loop.mailbox));
-    waiters_join(waiters, 0, &loop.mailbox, request_woken, &loop);
+    waiters_join(waiters, 0, &loop.mailbox, wait_woken, &loop);
 }
 
 static void then_the_loop_is_idle(void)

@@ -169,7 +169,7 @@ Test(request, in_line_is_owed_a_letter_so_that_its_loop_does_not_end_before)
     stands_in_line(&a);
     cr_assert(eq(uint, atomic_load(&loop.mailbox.owed), 1));
     ledger_release(&everything);
-    request_cut_all(&loop);
+    wait_cut_all(&loop);
     cr_assert(eq(int, a.suspended, 1));
     mail_comes(); /* which is why the loop goes on until nothing is owed */
     cr_assert(eq(int, a.suspended, 0));
@@ -182,7 +182,7 @@ Test(request, that_left_the_line_is_owed_nothing)
 {
     given_a_full_buffer();
     stands_in_line(&a);
-    request_drain(&loop);
+    wait_drain(&loop);
     cr_assert(eq(int, a.suspended, 0));
     cr_assert(eq(uint, atomic_load(&loop.mailbox.owed), 0));
     body(&a, "");
@@ -307,7 +307,7 @@ Test(request, answered_just_before_it_parks_is_no_model_for_later_ones)
 
     headers(&a, "GET", "/v1/topics/t/messages");
     request_of(&a)->route = &route;
-    request_park(request_of(&a));
+    wait_park(request_of(&a));
     cr_assert(eq(ptr, loop.last_woken, NULL)); /* it is freed long before they come */
     ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
     then_the_loop_is_idle();

@@ -1,0 +1,43 @@
+/*
+ * wait - how a request waits: suspended in the library, watched by its loop, resumed by
+ * room, news, time, or its client leaving.
+ *
+ * Threads:  the request's loop.
+ */
+#ifndef SLUICE_WAIT_H
+#define SLUICE_WAIT_H
+
+#include "request.h"
+
+/* Sets what runs when the request's watch, timer or letter does. */
+void wait_init(struct request *r);
+
+/* The connection's descriptor. */
+int request_socket(const struct request *r);
+
+/* A request is in one of its loop's lists, or in none. */
+void request_list_add(struct request_list *list, struct request *r);
+void request_list_remove(struct request *r);
+
+/* Tells the loop's epoll set to say when the client leaves; once. */
+void wait_watch(struct request *r);
+void wait_unwatch(struct request *r);
+
+/* Until wait_resume, or until `until_ms` (monotonic; 0: no such time). */
+void wait_suspend(struct request *r, int64_t until_ms);
+void wait_resume(struct request *r);
+
+/* The ledger had no room: stands in line as long as the client agreed to, or is refused at
+ * once. */
+void wait_for_room(struct request *r);
+
+/* In a route's finish: waits for news of its topic until r->read.until_ms. */
+void wait_park(struct request *r);
+
+/* For the loop. News for the parked of this slot (waiters.h); a shutdown, which answers all
+ * who wait; and the end, which closes their connections. */
+void wait_woken(void *loop, unsigned slot);
+void wait_drain(struct loop *l);
+void wait_cut_all(struct loop *l);
+
+#endif
