@@ -9,8 +9,8 @@
 #include "read_query.h"
 #include "wait.h"
 
-/* An answer is at most a page and one message more, however the client asks: a message
- * of inline_max bytes may be six times as long in JSON (\u0000). */
+/* An answer is a page at most, or one message, however the client asks. Only the escapes of
+ * its last message may go beyond: inline_max bytes are six times as long as \u0000. */
 #define PAGE_BYTES (256u << 10)
 #define ESCAPE_FACTOR 6
 #define ENVELOPE_BYTES (24u << 10) /* key, attributes, numbers and names of one message */
@@ -54,7 +54,7 @@ static bool goes_on(const struct page *p, const struct store_entry *m)
 
     if (p->count == 0)
         return true;
-    return p->count < p->r->read.limit && p->out.len < PAGE_BYTES &&
+    return p->count < p->r->read.limit && p->out.len + size < PAGE_BYTES &&
            p->bytes + size <= p->r->read.max_bytes;
 }
 
