@@ -6,7 +6,7 @@
  * own), what the client still sends is read and thrown away, and the socket is closed when
  * the client closes, or after LINGER_MS, or after LINGER_BYTES.
  *
- * Memory:   LINGER_MAX entries in all; beyond that connections are closed at once.
+ * Memory:   LINGER_MAX entries a loop; beyond that connections are closed at once.
  * Threads:  the loop that owns it.
  */
 #ifndef SLUICE_LINGER_H
