@@ -20,7 +20,7 @@ from sluicetest import Broker
 
 IMAGE = "sluice-test"
 LIMIT, TTL = 64 * MiB, 10
-READERS, PUBLISHERS = 5000, 200
+READERS, PUBLISHERS, VERIFIERS = 5000, 200, 24
 MIX = "55%1KiB,25%16KiB,12%64KiB,5%300KiB,3%1MiB"
 LARGE = 2 * GiB
 BLOCK = 1 * MiB
@@ -249,8 +249,8 @@ def load(c, b, sampler, seconds):
     idle_kernel = sampler.samples[-1]["cgroup_kernel"]
     with Prober(b, "/healthz", 0.05) as health:
         began = time.monotonic()
-        keep = Load([tool("keep"), "--connections", str(PUBLISHERS), "--seconds", str(seconds), "--ttl", str(TTL),
-                     "--read-at", "0.5", "--size", MIX, b.address])
+        keep = Load([tool("keep"), "--publishers", str(PUBLISHERS), "--readers", str(VERIFIERS), "--seconds", str(seconds),
+                     "--ttl", str(TTL), "--read-at", "0.5", "--size", MIX, b.address])
         down = in_child(_download, b.port, "/v1/topics/library/messages/0", LARGE / (seconds * 0.9))
         up = in_child(_upload, b.port, "short", LARGE)
         uploaded = result(*up, 2 * seconds)
@@ -340,7 +340,7 @@ def guard(c):
     try:
         b.start()
         docker("update", "-m", "64m", "--memory-swap", "64m", b.name)
-        keep = Load([tool("keep"), "--connections", str(PUBLISHERS), "--seconds", "15", "--ttl", str(TTL),
+        keep = Load([tool("keep"), "--publishers", str(PUBLISHERS), "--seconds", "15", "--ttl", str(TTL),
                      "--size", "100%4MiB", b.address])
         time.sleep(15)
         keep.kill()

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -177,14 +178,35 @@ enum reply_step reply_parse(struct reply *r)
     return r->state == FINISHED ? REPLY_DONE : REPLY_MORE;
 }
 
-int64_t reply_number(const struct reply *r, const char *name)
+static const char *find_value(const struct reply *r, const char *name)
 {
     char want[64];
     const char *p, *from = r->buf + r->body;
 
     snprintf(want, sizeof want, "\"%s\":", name);
     p = memmem(from, r->body_len, want, strlen(want));
-    return p ? strtoll(p + strlen(want), NULL, 10) : -1;
+    return p ? p + strlen(want) : NULL;
+}
+
+int64_t reply_number(const struct reply *r, const char *name)
+{
+    const char *value = find_value(r, name);
+
+    return value ? strtoll(value, NULL, 10) : -1;
+}
+
+int64_t reply_time_ms(const struct reply *r, const char *name)
+{
+    const char *value = find_value(r, name);
+    struct tm t = { 0 };
+    int ms;
+
+    if (!value || sscanf(value, "\"%4d-%2d-%2dT%2d:%2d:%2d.%3dZ", &t.tm_year, &t.tm_mon, &t.tm_mday, &t.tm_hour,
+                         &t.tm_min, &t.tm_sec, &ms) != 7)
+        return -1;
+    t.tm_year -= 1900;
+    t.tm_mon--;
+    return (int64_t)timegm(&t) * 1000 + ms;
 }
 
 bool reply_idle(const struct reply *r)

@@ -34,6 +34,8 @@ ssize_t reply_fill(struct reply *r, int fd);
 enum reply_step reply_parse(struct reply *r);
 /* The number after `"name":` in the body, or -1. Good for flat answers only. */
 int64_t reply_number(const struct reply *r, const char *name);
+/* The time (RFC 3339, UTC, milliseconds) after `"name":` as milliseconds since 1970, or -1. */
+int64_t reply_time_ms(const struct reply *r, const char *name);
 bool reply_idle(const struct reply *r); /* no byte of an answer is here */
 void reply_free(struct reply *r);
 

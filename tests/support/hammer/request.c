@@ -170,6 +170,13 @@ static struct iovec rest_of(const char *part, size_t len, size_t *skip)
     return (struct iovec){ (char *)part + cut, len - cut };
 }
 
+void request_get(struct request *r, const char *host, const char *path)
+{
+    room(r, strlen(host) + strlen(path) + 64);
+    r->front_len = (size_t)snprintf(r->front, r->front_cap, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, host);
+    r->middle_len = r->tail_len = r->sent = 0;
+}
+
 enum request_sent request_send(struct request *r, int fd)
 {
     size_t all = r->front_len + r->middle_len + r->tail_len;

@@ -51,6 +51,9 @@ bool request_mix(struct request_shape *s, const char *text);
 void request_build(struct request *r, const struct request_shape *s, uint64_t conn,
                    uint64_t number, uint64_t seq);
 
+/* Prepares `GET path` instead; both texts end up in the request. */
+void request_get(struct request *r, const char *host, const char *path);
+
 enum request_sent { REQUEST_SENT, REQUEST_PARTLY, REQUEST_FAILED };
 /* Sends what is left; REQUEST_PARTLY: the socket is full; FAILED: errno. */
 enum request_sent request_send(struct request *r, int fd);

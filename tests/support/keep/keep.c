@@ -2,16 +2,17 @@
  * keep - publishes as fast as it can, and reads every message it got a 201 for once more,
  * late in its life: is it there until it expires, byte by byte?
  *
- *   keep --connections 200 --ttl 10 --size 70%1KiB,30%64KiB --seconds 60 HOST:PORT
+ *   keep --publishers 200 --readers 20 --ttl 10 --size 70%1KiB,30%64KiB --seconds 60 HOST:PORT
  *
- * Each connection is a closed loop. It remembers what it was acknowledged; when the oldest
- * of that has lived --read-at of its TTL it is read, else another one is published. An
- * answer that asks for patience (429, 503) is followed by a rest. A read whose answer comes
- * when the message may have expired meanwhile proves nothing and is counted as late.
+ * Publishers and readers are closed loops of their own, so that a publisher who waits for
+ * room keeps no message from being read in time. What was acknowledged stands in one ring;
+ * when the oldest has lived --read-at of its TTL, by the broker's own time, a reader takes
+ * it. An answer that asks for patience (429, 503) is followed by a rest. A read whose answer
+ * comes when the message may have expired meanwhile proves nothing and is counted as late.
  *
- *   CONNECTING --> PUBLISHING --201--> (next) --> READING --> (next) ...
- *        ^             |  503              ^         | 503
- *        '--- RESTING <+-------------------'---------'        OVER: nothing left to do
+ *   CONNECTING --> PUBLISHING or READING --> (next) ...
+ *        ^             | 429, 503, lost
+ *        '--- RESTING <'                            OVER: nothing left to do
  *
  * One thread.
  */
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "figures.h"
@@ -31,7 +33,7 @@
 #include "opt.h"
 #include "request.h"
 
-enum { EVENTS = 512, REST_US = 50000, MARGIN_US = 300000 };
+enum { EVENTS = 512, REST_US = 50000, IDLE_US = 5000, MARGIN_US = 300000 };
 enum state { CONNECTING, PUBLISHING, READING, RESTING, OVER };
 
 struct conn {
@@ -40,13 +42,14 @@ struct conn {
     unsigned id;
     uint64_t number, seq;
     int64_t since_us, wake_us;
+    bool reader, taken;  /* taken: `message` is being read */
+    struct kept message;
     struct request request;
     struct reply reply;
-    struct kept_ring acked;
 };
 
 struct keep {
-    uint64_t connections, topics, run;
+    uint64_t publishers, readers, topics, run;
     double seconds, ttl, read_at;
     const char *size, *topic;
 
@@ -55,7 +58,8 @@ struct keep {
     char headers[100];
     int epoll;
     struct conn *conns;
-    uint64_t over, published, bytes, read, wrong, late, lost;
+    struct kept_ring acked;
+    uint64_t connections, publishing_over, over, published, bytes, read, wrong, late, lost;
     int64_t now_us, start_us;
     struct figures publishing, reading;
 };
@@ -102,19 +106,16 @@ static void connect_it(struct keep *k, struct conn *c)
 static void send_it(struct keep *k, struct conn *c)
 {
     if (request_send(&c->request, c->fd) == REQUEST_FAILED)
-        lose(k, c, c->state == READING ? &k->reading : &k->publishing, FIGURE_RESET);
+        lose(k, c, c->reader ? &k->reading : &k->publishing, FIGURE_RESET);
 }
 
-static void begin_read(struct keep *k, struct conn *c, const struct kept *m)
+static void begin_read(struct keep *k, struct conn *c)
 {
-    struct request *r = &c->request;
-    char topic[300];
+    char topic[300], path[400];
 
-    request_topic(topic, sizeof topic, k->topic, m->topic);
-    r->front_len = (size_t)snprintf(r->front, r->front_cap,
-                                    "GET /v1/topics/%s/messages/%" PRIu64 " HTTP/1.1\r\nHost: %s\r\n\r\n",
-                                    topic, m->offset, k->target.host);
-    r->middle_len = r->tail_len = r->sent = 0;
+    request_topic(topic, sizeof topic, k->topic, c->message.topic);
+    snprintf(path, sizeof path, "/v1/topics/%s/messages/%" PRIu64, topic, c->message.offset);
+    request_get(&c->request, k->target.host, path);
     c->state = READING;
     c->since_us = k->now_us;
     reply_next(&c->reply);
@@ -135,27 +136,64 @@ static bool may_publish(const struct keep *k)
     return !interrupted && k->now_us < k->start_us + (int64_t)(k->seconds * 1e6);
 }
 
-static void next_thing(struct keep *k, struct conn *c)
+static void end(struct keep *k, struct conn *c)
 {
-    const struct kept *m = kept_oldest(&c->acked);
-    int64_t age = (int64_t)(k->ttl * k->read_at * 1e6);
-
-    if (m && k->now_us >= m->acked_us + age) {
-        begin_read(k, c, m);
-    } else if (may_publish(k)) {
-        begin_publish(k, c);
-    } else if (m) {
-        c->state = RESTING;
-        c->wake_us = m->acked_us + age;
-    } else {
-        c->state = OVER;
+    c->state = OVER;
+    if (c->fd >= 0)
         close(c->fd);
-        c->fd = -1;
-        k->over++;
+    c->fd = -1;
+    k->over++;
+    k->publishing_over += !c->reader;
+}
+
+/* The oldest message, once it has lived long enough. */
+static bool take_message(struct keep *k, struct conn *c)
+{
+    const struct kept *m = kept_oldest(&k->acked);
+
+    if (!m || k->now_us < m->stored_us + (int64_t)(k->ttl * k->read_at * 1e6))
+        return false;
+    c->message = *m;
+    c->taken = true;
+    kept_drop(&k->acked);
+    return true;
+}
+
+static void next_read(struct keep *k, struct conn *c)
+{
+    if (c->taken || take_message(k, c)) {
+        begin_read(k, c);
+    } else if (k->publishing_over == k->publishers && !k->acked.count) {
+        end(k, c);
+    } else {
+        c->state = RESTING;
+        c->wake_us = k->now_us + IDLE_US;
     }
 }
 
+static void next_thing(struct keep *k, struct conn *c)
+{
+    if (c->reader)
+        next_read(k, c);
+    else if (may_publish(k))
+        begin_publish(k, c);
+    else
+        end(k, c);
+}
+
 /* ---- answers ---- */
+
+/* When its life began, by our monotonic clock: what the broker said, or when it was sent. */
+static int64_t stored_us(const struct keep *k, const struct conn *c)
+{
+    int64_t ms = reply_time_ms(&c->reply, "time");
+    struct timespec now;
+
+    if (ms < 0)
+        return c->since_us;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return k->now_us - ((int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - ms * 1000);
+}
 
 static void published(struct keep *k, struct conn *c)
 {
@@ -168,8 +206,7 @@ static void published(struct keep *k, struct conn *c)
     k->published++;
     k->bytes += c->request.first.size;
     figures_time(&k->publishing, k->now_us - c->since_us);
-    /* Its life began when it was stored, at the latest when it was sent whole: now is later. */
-    kept_add(&c->acked, (struct kept){ c->since_us, (uint64_t)offset, c->request.first, c->request.topic });
+    kept_add(&k->acked, (struct kept){ stored_us(k, c), (uint64_t)offset, c->request.first, c->request.topic });
 }
 
 static bool same(const struct reply *r, const struct payload *want)
@@ -180,40 +217,41 @@ static bool same(const struct reply *r, const struct payload *want)
            got.conn == want->conn && got.seq == want->seq && got.size == want->size;
 }
 
+static bool may_be_gone(const struct keep *k, const struct kept *m)
+{
+    return k->now_us > m->stored_us + (int64_t)(k->ttl * 1e6) - MARGIN_US;
+}
+
 static void was_read(struct keep *k, struct conn *c)
 {
-    const struct kept *m = kept_oldest(&c->acked);
-    bool may_be_gone = k->now_us > m->acked_us + (int64_t)(k->ttl * 1e6) - MARGIN_US;
+    const struct kept *m = &c->message;
 
+    c->taken = false;
     if (c->reply.status == 200 && same(&c->reply, &m->what)) {
         k->read++;
         figures_time(&k->reading, k->now_us - c->since_us);
-    } else if (may_be_gone) {
-        k->late++;
-    } else {
-        k->wrong++;
-        if (k->wrong < 4)
-            fprintf(stderr, "keep: offset %" PRIu64 " after %.1f s: %d, %zu bytes: %.150s\n", m->offset,
-                    (double)(k->now_us - m->acked_us) / 1e6, c->reply.status, c->reply.body_len,
-                    c->reply.buf + c->reply.body);
+        return;
     }
-    kept_drop(&c->acked);
+    if (may_be_gone(k, m)) {
+        k->late++;
+        return;
+    }
+    if (++k->wrong < 4)
+        fprintf(stderr, "keep: offset %" PRIu64 " after %.1f s: %d, %zu bytes: %.150s\n", m->offset,
+                (double)(k->now_us - m->stored_us) / 1e6, c->reply.status, c->reply.body_len,
+                c->reply.buf + c->reply.body);
 }
 
 static void answered(struct keep *k, struct conn *c)
 {
     int status = c->reply.status < 600 ? c->reply.status : 0;
-    bool reading = c->state == READING, busy = status == 503 || status == 429;
+    bool busy = status == 503 || status == 429;
 
-    (reading ? &k->reading : &k->publishing)->status[status]++;
-    if (!reading && status == 201)
+    (c->reader ? &k->reading : &k->publishing)->status[status]++;
+    if (!c->reader && status == 201)
         published(k, c);
-    else if (reading && !busy)
+    else if (c->reader && (!busy || may_be_gone(k, &c->message)))
         was_read(k, c);
-    if (reading && busy && k->now_us > kept_oldest(&c->acked)->acked_us + (int64_t)(k->ttl * 1e6) - MARGIN_US) {
-        k->late++;
-        kept_drop(&c->acked);
-    }
     if (c->reply.close) {
         close(c->fd);
         c->fd = -1;
@@ -227,7 +265,7 @@ static void answered(struct keep *k, struct conn *c)
 
 static void take(struct keep *k, struct conn *c)
 {
-    struct figures *f = c->state == READING ? &k->reading : &k->publishing;
+    struct figures *f = c->reader ? &k->reading : &k->publishing;
 
     while (c->fd >= 0 && (c->state == READING || c->state == PUBLISHING)) {
         enum reply_step step = reply_parse(&c->reply);
@@ -284,7 +322,7 @@ static void wake(struct keep *k)
 
         if (c->state != RESTING || c->wake_us > k->now_us)
             continue;
-        if (c->fd < 0 && (c->acked.count || may_publish(k)))
+        if (c->fd < 0 && (c->reader || may_publish(k)))
             connect_it(k, c);
         else
             next_thing(k, c);
@@ -310,10 +348,10 @@ static void loop(struct keep *k)
 
 static void print_result(const struct keep *k)
 {
-    uint64_t unread = 0;
+    uint64_t unread = k->acked.count;
 
-    for (uint64_t i = 0; i < k->connections; i++)
-        unread += k->conns[i].acked.count;
+    for (uint64_t i = k->publishers; i < k->connections; i++)
+        unread += k->conns[i].taken;
     printf("{\"command\":\"keep\",\"seconds\":%.3f,\"published\":%" PRIu64 ",\"bytes\":%" PRIu64
            ",\"read\":%" PRIu64 ",\"wrong\":%" PRIu64 ",\"late\":%" PRIu64 ",\"unread\":%" PRIu64
            ",\"connections_lost\":%" PRIu64 ",\"publishing\":{",
@@ -338,20 +376,23 @@ static void start(struct keep *k)
     signal(SIGTERM, on_signal);
     net_raise_nofile();
     k->epoll = epoll_create1(EPOLL_CLOEXEC);
+    k->connections = k->publishers + k->readers;
     k->conns = calloc(k->connections, sizeof *k->conns);
     k->now_us = k->start_us = net_now_us();
     for (unsigned i = 0; i < k->connections; i++) {
         k->conns[i].id = i;
+        k->conns[i].reader = i >= k->publishers;
         connect_it(k, &k->conns[i]);
     }
 }
 
 int main(int argc, char **argv)
 {
-    struct keep k = { .connections = 64, .topics = 8, .seconds = 10, .ttl = 10, .read_at = 0.8,
+    struct keep k = { .publishers = 64, .readers = 16, .topics = 8, .seconds = 10, .ttl = 10, .read_at = 0.8,
                       .size = "100", .topic = "keep-%d" };
     const struct opt table[] = {
-        { "connections", OPT_NUMBER, &k.connections, "how many" },
+        { "publishers", OPT_NUMBER, &k.publishers, "connections that publish" },
+        { "readers", OPT_NUMBER, &k.readers, "connections that read" },
         { "seconds", OPT_SECONDS, &k.seconds, "to publish; then what is left is read" },
         { "size", OPT_TEXT, &k.size, "of a message, or a mix; at least 45 bytes" },
         { "topic", OPT_TEXT, &k.topic, "name, with %d for the number" },
@@ -363,7 +404,7 @@ int main(int argc, char **argv)
     };
     int at = opt_parse("keep", table, argc, argv);
 
-    if (at + 1 != argc || !k.connections || !k.topics) {
+    if (at + 1 != argc || !k.publishers || !k.readers || !k.topics) {
         fprintf(stderr, "keep: expected HOST:PORT after the options; see --help\n");
         return 2;
     }
@@ -371,8 +412,7 @@ int main(int argc, char **argv)
     start(&k);
     loop(&k);
     print_result(&k);
-    for (uint64_t i = 0; i < k.connections; i++)
-        kept_fini(&k.conns[i].acked);
+    kept_fini(&k.acked);
     free(k.conns);
     return k.wrong || k.lost;
 }

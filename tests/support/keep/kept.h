@@ -1,5 +1,5 @@
 /*
- * kept - what a connection was acknowledged and has not read back yet, oldest first.
+ * kept - what was acknowledged and not read back yet, in the order of the answers.
  *
  * Owner: the ring's memory is the ring's; kept_fini gives it back. All zero is empty.
  */
@@ -9,7 +9,7 @@
 #include "payload.h"
 
 struct kept { /* a message */
-    int64_t acked_us; /* no later than when its life began */
+    int64_t stored_us; /* when its life began */
     uint64_t offset;
     struct payload what;
     unsigned topic;
