@@ -1,0 +1,391 @@
+/*
+ * A bucket is one number: the moment at which it is full again. It has tokens left while
+ * that moment is less than one burst away; taking moves it on by what the tokens take to
+ * come back. So nothing needs refilling, and a bucket whose moment has passed is like one
+ * that never was.
+ *
+ * Invariants, under the lock:
+ *  1. A row is given to another key only when both its buckets are full.
+ *  2. A key has one row at most, and it is in the key's own set.
+ */
+#include "rate.h"
+
+#include "siphash.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define WAYS      8 /* rows that a key may be in */
+#define SECOND_NS ((int64_t)1000000000)
+#define LATEST_NS ((int64_t)1000000000 * SECOND_NS) /* 31 years from now: no debt is more */
+
+struct row {
+    uint64_t key; /* 0: nobody's */
+    int64_t full_ns[RATE_UNITS];
+};
+
+struct rate {
+    uint8_t secret[16]; /* set once */
+    size_t sets;        /* of each table; a power of two */
+    atomic_bool on;
+
+    pthread_mutex_t lock;
+    struct rate_limits limits;
+    int64_t burst_ns;
+    struct row whole;              /* the broker's */
+    struct row *rows[RATE_SCOPES]; /* tables; none for RATE_BROKER */
+    uint64_t refused[RATE_SCOPES];
+};
+
+/* ---- made and freed ---- */
+
+size_t rate_table_bytes(uint64_t memory_limit_bytes)
+{
+    uint64_t share = memory_limit_bytes / 256;
+
+    return share < (64 << 10) ? 64 << 10 : share > (4 << 20) ? 4 << 20 : (size_t)share;
+}
+
+static size_t sets_within(size_t bytes)
+{
+    size_t sets = 1;
+
+    while (2 * sets * 2 * WAYS * sizeof(struct row) <= bytes) /* twice it, two tables */
+        sets *= 2;
+    return sets;
+}
+
+struct rate *rate_new(size_t table_bytes)
+{
+    struct rate *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    pthread_mutex_init(&r->lock, NULL);
+    r->sets = sets_within(table_bytes);
+    r->limits.burst_us = 1;
+    r->rows[RATE_TOPIC] = calloc(r->sets * WAYS, sizeof(struct row));
+    r->rows[RATE_CALLER] = calloc(r->sets * WAYS, sizeof(struct row));
+    if (!r->rows[RATE_TOPIC] || !r->rows[RATE_CALLER] ||
+        getrandom(r->secret, sizeof r->secret, 0) != sizeof r->secret) {
+        rate_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void rate_free(struct rate *r)
+{
+    if (!r)
+        return;
+    free(r->rows[RATE_TOPIC]);
+    free(r->rows[RATE_CALLER]);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
+/* ---- rows ---- */
+
+static int64_t idle_ns(const struct row *row)
+{
+    return row->full_ns[RATE_MESSAGES] > row->full_ns[RATE_BYTES]
+               ? row->full_ns[RATE_MESSAGES]
+               : row->full_ns[RATE_BYTES];
+}
+
+/* The key's row, or the one it would get: see invariant 1 for whether it may have it. */
+static struct row *pick(struct rate *r, enum rate_scope scope, uint64_t key)
+{
+    struct row *set, *best;
+
+    if (scope == RATE_BROKER)
+        return &r->whole;
+    set = best = &r->rows[scope][(key & (r->sets - 1)) * WAYS];
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (set[i].key == key)
+            return &set[i];
+        if (idle_ns(&set[i]) < idle_ns(best))
+            best = &set[i];
+    }
+    return best;
+}
+
+/* The row to charge: the key's own, or one that it shares. */
+static struct row *find(struct rate *r, enum rate_scope scope, uint64_t key, int64_t now_ns)
+{
+    struct row *row = pick(r, scope, key);
+
+    if (row->key != key && idle_ns(row) <= now_ns)
+        *row = (struct row){ .key = key };
+    return row;
+}
+
+static uint64_t key_of(const struct rate_ticket *t, enum rate_scope scope)
+{
+    return scope == RATE_TOPIC ? t->topic : scope == RATE_CALLER ? t->caller : 0;
+}
+
+/* A limit that was turned on after the ticket was given does not concern it. */
+static uint64_t limit_of(const struct rate *r, const struct rate_ticket *t,
+                         enum rate_scope scope, enum rate_unit unit)
+{
+    if (scope != RATE_BROKER && !key_of(t, scope))
+        return 0;
+    return r->limits.per_s[scope][unit];
+}
+
+/* ---- time and tokens ---- */
+
+static int64_t time_of(uint64_t tokens, uint64_t per_s)
+{
+    unsigned __int128 ns = (unsigned __int128)tokens * SECOND_NS / per_s;
+
+    return ns > LATEST_NS ? LATEST_NS : (int64_t)ns;
+}
+
+static uint64_t tokens_of(int64_t ns, uint64_t per_s)
+{
+    return ns > 0 ? (uint64_t)((unsigned __int128)ns * per_s / SECOND_NS) : 0;
+}
+
+static uint64_t whole_seconds(int64_t ns)
+{
+    return ns > 0 ? (uint64_t)((ns + SECOND_NS - 1) / SECOND_NS) : 0;
+}
+
+static void charge(struct row *row, enum rate_unit unit, int64_t cost_ns, int64_t now_ns)
+{
+    int64_t *full = &row->full_ns[unit];
+
+    if (*full < now_ns)
+        *full = now_ns;
+    *full += cost_ns;
+    if (*full > now_ns + LATEST_NS)
+        *full = now_ns + LATEST_NS;
+}
+
+/* How long until it has a token; at most 0: it has. */
+static int64_t empty_ns(const struct rate *r, const struct row *row, enum rate_unit unit,
+                        int64_t now_ns)
+{
+    return row->full_ns[unit] - now_ns - r->burst_ns + 1;
+}
+
+/* ---- limits ---- */
+
+static void rescale(int64_t *full_ns, uint64_t was, uint64_t is, int64_t now_ns)
+{
+    if (*full_ns <= now_ns)
+        return;
+    *full_ns = is ? now_ns + time_of(tokens_of(*full_ns - now_ns, was), is) : 0;
+}
+
+static void change(struct rate *r, enum rate_scope scope, enum rate_unit unit, uint64_t is,
+                   int64_t now_ns)
+{
+    uint64_t was = r->limits.per_s[scope][unit];
+
+    r->limits.per_s[scope][unit] = is;
+    if (was == is || !was)
+        return; /* without a limit nothing was taken */
+    if (scope == RATE_BROKER)
+        rescale(&r->whole.full_ns[unit], was, is, now_ns);
+    for (size_t i = 0; scope != RATE_BROKER && i < r->sets * WAYS; i++)
+        if (r->rows[scope][i].key)
+            rescale(&r->rows[scope][i].full_ns[unit], was, is, now_ns);
+}
+
+void rate_set(struct rate *r, const struct rate_limits *limits, int64_t now_us)
+{
+    bool on = false;
+
+    assert(limits->burst_us > 0);
+    pthread_mutex_lock(&r->lock);
+    for (int s = 0; s < RATE_SCOPES; s++)
+        for (int u = 0; u < RATE_UNITS; u++) {
+            change(r, s, u, limits->per_s[s][u], now_us * 1000);
+            on = on || limits->per_s[s][u];
+        }
+    r->limits.burst_us = limits->burst_us;
+    r->burst_ns = limits->burst_us * 1000;
+    atomic_store(&r->on, on);
+    pthread_mutex_unlock(&r->lock);
+}
+
+bool rate_on(const struct rate *r)
+{
+    return atomic_load_explicit(&r->on, memory_order_relaxed);
+}
+
+/* ---- admission ---- */
+
+static uint64_t hash_of(const struct rate *r, struct bytes key)
+{
+    uint64_t hash = siphash(r->secret, key);
+
+    return hash ? hash : 1;
+}
+
+struct ask { /* one call of rate_admit, under the lock */
+    struct rate *r;
+    const struct rate_ticket *t;
+    struct row *rows[RATE_SCOPES];
+    int64_t now_ns;
+};
+
+static void find_rows(struct ask *a)
+{
+    for (int s = 0; s < RATE_SCOPES; s++)
+        if (limit_of(a->r, a->t, s, RATE_MESSAGES) || limit_of(a->r, a->t, s, RATE_BYTES))
+            a->rows[s] = find(a->r, s, key_of(a->t, s), a->now_ns);
+}
+
+/* The longest that any bucket makes it wait; 0: not at all. */
+static int64_t longest_wait(const struct ask *a, struct rate_refusal *why)
+{
+    int64_t longest = 0;
+
+    for (int s = 0; s < RATE_SCOPES; s++)
+        for (int u = 0; u < RATE_UNITS; u++) {
+            uint64_t per_s = limit_of(a->r, a->t, s, u);
+            int64_t ns = per_s ? empty_ns(a->r, a->rows[s], u, a->now_ns) : 0;
+
+            if (ns <= longest)
+                continue;
+            longest = ns;
+            *why = (struct rate_refusal){ s, u, per_s, whole_seconds(ns) };
+        }
+    return longest;
+}
+
+static void charge_all(const struct ask *a, const uint64_t cost[RATE_UNITS])
+{
+    for (int s = 0; s < RATE_SCOPES; s++)
+        for (int u = 0; u < RATE_UNITS; u++) {
+            uint64_t per_s = limit_of(a->r, a->t, s, u);
+
+            if (per_s)
+                charge(a->rows[s], u, time_of(cost[u], per_s), a->now_ns);
+        }
+}
+
+enum err rate_admit(struct rate *r, struct rate_ticket *t, struct bytes topic,
+                    struct bytes caller, const uint64_t cost[RATE_UNITS], int64_t now_us,
+                    struct rate_refusal *why)
+{
+    struct ask a = { .r = r, .t = t, .now_ns = now_us * 1000 };
+
+    *t = (struct rate_ticket){ .from = r };
+    if (!rate_on(r))
+        return ERR_OK;
+    t->topic = hash_of(r, topic);
+    t->caller = hash_of(r, caller);
+    pthread_mutex_lock(&r->lock);
+    find_rows(&a);
+    if (longest_wait(&a, why)) {
+        r->refused[why->scope]++;
+        pthread_mutex_unlock(&r->lock);
+        return ERR_BUSY;
+    }
+    charge_all(&a, cost);
+    pthread_mutex_unlock(&r->lock);
+    for (int u = 0; u < RATE_UNITS; u++)
+        t->taken[u] = cost[u];
+    return ERR_OK;
+}
+
+/* ---- after admission ---- */
+
+void rate_take(struct rate_ticket *t, enum rate_unit unit, uint64_t n, int64_t now_us)
+{
+    struct rate *r = t->from;
+
+    t->taken[unit] += n;
+    if (!n || !r || !rate_on(r))
+        return;
+    pthread_mutex_lock(&r->lock);
+    for (int s = 0; s < RATE_SCOPES; s++) {
+        uint64_t per_s = limit_of(r, t, s, unit);
+
+        if (per_s)
+            charge(find(r, s, key_of(t, s), now_us * 1000), unit, time_of(n, per_s),
+                   now_us * 1000);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+void rate_spend(struct rate_ticket *t)
+{
+    t->spent = true;
+}
+
+/* Only to the key's own row: who shared one must not pay another's debt. */
+static void give_back_one(struct rate *r, const struct rate_ticket *t, enum rate_scope scope,
+                          enum rate_unit unit)
+{
+    uint64_t per_s = limit_of(r, t, scope, unit);
+    struct row *row = pick(r, scope, key_of(t, scope));
+
+    if (per_s && row->key == key_of(t, scope))
+        row->full_ns[unit] -= time_of(t->taken[unit], per_s);
+}
+
+void rate_give_back(struct rate_ticket *t)
+{
+    struct rate *r = t->from;
+
+    if (t->spent || !r || !t->topic)
+        return;
+    pthread_mutex_lock(&r->lock);
+    for (int s = 0; s < RATE_SCOPES; s++)
+        for (int u = 0; u < RATE_UNITS; u++)
+            give_back_one(r, t, s, u);
+    pthread_mutex_unlock(&r->lock);
+    rate_spend(t);
+}
+
+/* ---- figures ---- */
+
+static void look_at(struct rate *r, const struct rate_ticket *t, enum rate_scope scope,
+                    int64_t now_ns, struct rate_bucket out[RATE_UNITS])
+{
+    const struct row *row = pick(r, scope, key_of(t, scope)), fresh = { 0 };
+
+    if (row->key != key_of(t, scope) && idle_ns(row) <= now_ns)
+        row = &fresh;
+    for (int u = 0; u < RATE_UNITS; u++) {
+        uint64_t per_s = limit_of(r, t, scope, u);
+        int64_t debt = row->full_ns[u] > now_ns ? row->full_ns[u] - now_ns : 0;
+        int64_t empty = empty_ns(r, row, u, now_ns);
+
+        out[u] = (struct rate_bucket){ .per_s = per_s };
+        if (!per_s)
+            continue;
+        out[u].left = tokens_of(r->burst_ns - debt, per_s);
+        out[u].wait_s = whole_seconds(empty > 0 ? empty : debt);
+    }
+}
+
+void rate_look(const struct rate_ticket *t, int64_t now_us,
+               struct rate_bucket out[RATE_SCOPES][RATE_UNITS])
+{
+    struct rate *r = t->from;
+
+    pthread_mutex_lock(&r->lock);
+    for (int s = 0; s < RATE_SCOPES; s++)
+        look_at(r, t, s, now_us * 1000, out[s]);
+    pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t rate_refused(struct rate *r, enum rate_scope scope)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&r->lock);
+    n = r->refused[scope];
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}

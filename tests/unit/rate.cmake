@@ -1,0 +1,2 @@
+unit_test(rate SEES broker)
+unit_test(siphash SEES broker)
