@@ -1,7 +1,7 @@
 /*
  * Invariants, under the lock:
  *  1. used is the sum of all live grants, and never above limit.
- *  2. While somebody stands in line nobody is granted out of turn.
+ *  2. While somebody stands in line only its head is granted.
  *  3. A waiter is in line, or granted, or neither; never two of them.
  *
  *      OPEN --somebody must wait--> SHUT --half is free--> MOVING --line empty--> OPEN
@@ -20,7 +20,7 @@ struct ledger {
 
     pthread_mutex_t lock;
     size_t used, high_water;
-    struct ledger_waiter *head, *tail;
+    struct fair *line;
     size_t waiting, waiting_bytes;
     uint64_t waited_total, granted_total;
     bool moving;
@@ -32,6 +32,11 @@ struct ledger *ledger_new(size_t limit)
 
     if (!l)
         return NULL;
+    l->line = fair_new();
+    if (!l->line) {
+        free(l);
+        return NULL;
+    }
     l->limit = limit;
     pthread_mutex_init(&l->lock, NULL);
     return l;
@@ -41,12 +46,13 @@ void ledger_free(struct ledger *l)
 {
     if (!l)
         return;
-    if (l->used || l->head) {
+    if (l->used || l->waiting) {
         fprintf(stderr, "ledger_free: %zu bytes still granted, %zu waiting\n", l->used,
                 l->waiting);
         abort();
     }
     pthread_mutex_destroy(&l->lock);
+    fair_free(l->line);
     free(l);
 }
 
@@ -65,26 +71,27 @@ static void take(struct ledger *l, size_t bytes, struct grant *g)
     *g = (struct grant){ l, bytes };
 }
 
-static void line_remove(struct ledger *l, struct ledger_waiter *w)
+static struct ledger_waiter *head(const struct ledger *l)
 {
-    *(w->prev ? &w->prev->next : &l->head) = w->next;
-    *(w->next ? &w->next->prev : &l->tail) = w->prev;
-    w->prev = w->next = NULL;
-    w->in_line = false;
-    l->waiting--;
-    l->waiting_bytes -= w->bytes;
+    struct fair_item *place = fair_first(l->line);
+
+    return place ? (struct ledger_waiter *)((char *)place -
+                                            offsetof(struct ledger_waiter, place))
+                 : NULL;
 }
 
-static void line_append(struct ledger *l, struct ledger_waiter *w)
+static void line_add(struct ledger *l, struct ledger_waiter *w)
 {
-    w->next = NULL;
-    w->prev = l->tail;
-    *(l->tail ? &l->tail->next : &l->head) = w;
-    l->tail = w;
-    w->in_line = true;
+    fair_add(l->line, &w->place, w->flow, w->bytes, w->weight);
     l->waiting++;
     l->waited_total++;
     l->waiting_bytes += w->bytes;
+}
+
+static void line_removed(struct ledger *l, const struct ledger_waiter *w)
+{
+    l->waiting--;
+    l->waiting_bytes -= w->bytes;
 }
 
 enum err ledger_reserve(struct ledger *l, size_t bytes, struct grant *g)
@@ -94,7 +101,7 @@ enum err ledger_reserve(struct ledger *l, size_t bytes, struct grant *g)
     if (bytes > l->limit)
         return ERR_TOO_BIG;
     pthread_mutex_lock(&l->lock);
-    if (l->head || !fits(l, bytes))
+    if (l->waiting || !fits(l, bytes))
         e = ERR_BUSY;
     else
         take(l, bytes, g);
@@ -109,9 +116,9 @@ enum err ledger_wait(struct ledger *l, struct ledger_waiter *w)
     if (w->bytes > l->limit)
         return ERR_TOO_BIG;
     pthread_mutex_lock(&l->lock);
-    assert(!w->in_line);
-    if (l->head || !fits(l, w->bytes)) {
-        line_append(l, w);
+    assert(!w->place.in_line);
+    if (l->waiting || !fits(l, w->bytes)) {
+        line_add(l, w);
         e = ERR_BUSY;
     } else {
         take(l, w->bytes, &w->grant);
@@ -127,13 +134,15 @@ static struct ledger_waiter *admit(struct ledger *l, bool force)
 
     if (l->used <= l->limit / 2)
         l->moving = true;
-    while ((l->moving || force) && (w = l->head) && fits(l, w->bytes)) {
-        line_remove(l, w);
+    while ((l->moving || force) && (w = head(l)) && fits(l, w->bytes)) {
+        fair_serve(l->line, &w->place);
+        line_removed(l, w);
         take(l, w->bytes, &w->grant);
+        w->next = NULL;
         *last = w;
         last = &w->next;
     }
-    if (!l->head || l->used > l->limit / 2)
+    if (!l->waiting || l->used > l->limit / 2)
         l->moving = false;
     return first;
 }
@@ -155,9 +164,10 @@ bool ledger_leave(struct ledger *l, struct ledger_waiter *w)
     bool left;
 
     pthread_mutex_lock(&l->lock);
-    left = w->in_line;
+    left = w->place.in_line;
     if (left) {
-        line_remove(l, w);
+        fair_leave(l->line, &w->place);
+        line_removed(l, w);
         in = admit(l, false); /* the one behind may be smaller, and fit */
     }
     pthread_mutex_unlock(&l->lock);

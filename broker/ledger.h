@@ -5,8 +5,9 @@
  * ledger never add up to more than its limit, so how much memory clients can use is
  * decided here and nowhere else.
  *
- * Who finds it full may wait in line. The line is first come, first served; nobody passes
- * it, so a large request is not starved by small ones. Once somebody had to wait, the
+ * Who finds it full may wait in line, which is fair to callers and to topics (fair.h); within
+ * a topic of a caller it is first come, first served. Nobody is granted past the head of
+ * the line, so a large request is not starved by small ones. Once somebody had to wait, the
  * line moves again when half of the limit is free (or at the next ledger_tick for a head
  * that fits by then), and only as many as fit are let in: no stampede, no flutter.
  *
@@ -19,6 +20,7 @@
 #define SLUICE_LEDGER_H
 
 #include "base/err.h"
+#include "fair.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,11 +35,13 @@ struct grant { /* all zero: empty, safe to release */
 
 struct ledger_waiter { /* all zero: not waiting */
     size_t bytes;
+    struct fair_flow flow; /* who asks, and for what; all zero is a flow like others */
+    unsigned weight;       /* of the topic; 0 counts as 1 */
     /* The grant is in `grant` when this runs; the waiter is out of the line. */
     void (*granted)(struct ledger_waiter *w);
     struct grant grant;
-    struct ledger_waiter *prev, *next; /* the ledger's */
-    bool in_line;                      /* the ledger's */
+    struct fair_item place;     /* the ledger's */
+    struct ledger_waiter *next; /* the ledger's */
 };
 
 struct ledger_figures {
