@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define RECORD_OVERHEAD 96u /* keys, index and page slack of a message in the store */
@@ -105,9 +106,25 @@ static struct bytes untag(struct bytes run)
     return bytes_of(start, (size_t)(out - start));
 }
 
-static enum err append_one(struct publish *p, struct turn *t, struct store_topic *topic,
-                           const struct packed_message *m, uint64_t *offset)
+/* The batch's attributes behind the message's own, both without tags, in `room`. */
+static struct bytes join(struct bytes own, struct bytes shared,
+                         uint8_t room[PUBLISH_SHARED_MAX])
 {
+    if (!shared.len)
+        return own;
+    if (!own.len)
+        return shared;
+    assert(own.len + shared.len <= PUBLISH_SHARED_MAX);
+    memcpy(room, own.data, own.len);
+    memcpy(room + own.len, shared.data, shared.len);
+    return bytes_of(room, own.len + shared.len);
+}
+
+static enum err append_one(struct publish *p, struct turn *t, struct store_topic *topic,
+                           const struct packed_message *m, struct bytes shared,
+                           uint64_t *offset)
+{
+    uint8_t room[PUBLISH_SHARED_MAX];
     const struct topic_state *s = t->ops->topic_state(topic);
     const struct packed_message *says = m->has_ttl ? m : &p->one; /* or the whole batch */
     uint64_t ttl_ms =
@@ -116,7 +133,7 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
                         .expires_ms = expiry(ttl_ms, t->now_ms),
                         .key = m->key,
                         .content_type = m->content_type,
-                        .attributes = untag(m->attributes),
+                        .attributes = join(untag(m->attributes), shared, room),
                         .body = m->body,
                         .blob_id = p->blob_id,
                         .blob_size = p->blob_size };
@@ -136,13 +153,15 @@ static enum err append_all(struct publish *p, struct turn *t, struct store_topic
 {
     struct bytes at = { p->body, p->body_len };
     struct packed_message m;
+    struct bytes shared = { 0 };
     uint64_t offset;
     enum err e;
 
     if (!p->batch)
-        return append_one(p, t, topic, &p->one, &p->first_offset);
+        return append_one(p, t, topic, &p->one, shared, &p->first_offset);
+    shared = untag(p->one.attributes);
     for (uint64_t i = 0; !(e = packed_next(&at, &m)); i++) {
-        e = append_one(p, t, topic, &m, &offset);
+        e = append_one(p, t, topic, &m, shared, &offset);
         if (e)
             return e;
         if (i == 0)
@@ -189,8 +208,10 @@ static size_t cost(const struct publish *p)
 {
     const struct packed_message *m = &p->one;
 
-    return p->body_len + p->count * RECORD_OVERHEAD +
-           (p->batch ? 0 : m->key.len + m->content_type.len + m->attributes.len);
+    if (p->batch)
+        return p->body_len + p->count * (RECORD_OVERHEAD + m->attributes.len);
+    return p->body_len + RECORD_OVERHEAD + m->key.len + m->content_type.len +
+           m->attributes.len;
 }
 
 void publish_submit(struct publish *p)

@@ -19,6 +19,10 @@
  * own state, and what the store keeps of it during a transaction. */
 #define PUBLISH_OVERHEAD 1024u
 
+/* Bytes of attributes that a message may have where its batch gives it more: those of the
+ * batch and its own, together, as packed. */
+#define PUBLISH_SHARED_MAX 12288u
+
 enum publish_refusal { /* why outcome is ERR_FULL or ERR_NOT_FOUND */
     PUBLISH_FINE = 0,
     PUBLISH_STORE_FULL,
@@ -36,7 +40,9 @@ struct publish {
     uint8_t *body;       /* owned: the body of `one`, or the packed batch */
     size_t body_len;
     struct grant grant;  /* pays for all of it */
-    struct packed_message one; /* the message; of a batch only its ttl, for all that have none */
+    /* The message. Of a batch: its ttl, for all that have none; and attributes that every
+     * message gets behind its own (names that it does not have; PUBLISH_SHARED_MAX). */
+    struct packed_message one;
     uint64_t blob_id, blob_size; /* not 0: the body of `one` was streamed */
     bool batch;
     uint64_t count;       /* messages in the batch */

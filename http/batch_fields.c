@@ -1,11 +1,11 @@
 #include "batch_fields.h"
+#include "attribute.h"
 #include "base/text.h"
 #include "base64.h"
 
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <strings.h>
 
 /* ---- errors ---- */
 
@@ -167,33 +167,6 @@ static enum err refuse_delay(struct batch_packer *p, struct bytes raw,
 
 /* ---- attributes ---- */
 
-/* They come back as headers, Message-<name>: <value>, so a name is a token of HTTP, and
- * two of the broker's own headers are out of reach. */
-static bool is_token(struct bytes name)
-{
-    static const bool marks[128] = {
-        ['!'] = true,  ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,
-        ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
-        ['^'] = true,  ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true,
-    };
-    const uint8_t *t = name.data;
-
-    for (size_t i = 0; i < name.len; i++) {
-        bool letter = (unsigned)((t[i] | 0x20) - 'a') < 26;
-
-        if (!letter && (unsigned)(t[i] - '0') >= 10 && (t[i] > 127 || !marks[t[i]]))
-            return false;
-    }
-    return name.len > 0;
-}
-
-static bool is_attribute_name(struct bytes name)
-{
-    return is_token(name) &&
-           !(name.len == 3 && strncasecmp(name.data, "key", 3) == 0) &&
-           !(name.len == 6 && strncasecmp(name.data, "offset", 6) == 0);
-}
-
 static bool is_within(size_t len, size_t limit, size_t most)
 {
     return len <= limit && len <= most;
@@ -202,8 +175,9 @@ static bool is_within(size_t len, size_t limit, size_t most)
 static const char *attribute_wrong(const struct batch_limits *l, struct bytes name,
                                    struct bytes value)
 {
-    if (!is_attribute_name(name))
-        return "an attribute's name must be a header token, and not key or offset";
+    if (!attribute_name_is_fine(name))
+        return "an attribute's name must be a header token, and not key, offset, time or "
+               "expires-at";
     if (!is_within(name.len, l->max_attribute_name_bytes, BATCH_NAME_MAX))
         return "an attribute's name is too long";
     if (!text_is_plain(value))
@@ -211,19 +185,6 @@ static const char *attribute_wrong(const struct batch_limits *l, struct bytes na
     if (!is_within(value.len, l->max_attribute_value_bytes, BATCH_VALUE_MAX))
         return "an attribute's value is too long";
     return NULL;
-}
-
-/* Is the name among the attributes packed in [first, out)? Header names have no case.
- */
-static bool is_packed(const struct batch_packer *p, const uint8_t *first,
-                      struct bytes name)
-{
-    struct bytes run = bytes_of(first, (size_t)(p->out - first)), other, value;
-
-    while (packed_attribute(&run, &other, &value))
-        if (other.len == name.len && strncasecmp(other.data, name.data, name.len) == 0)
-            return true;
-    return false;
 }
 
 /* `read` is what of the text has been read: the walk over the attributes is behind
@@ -259,7 +220,7 @@ static enum err pack_attribute(struct batch_packer *p, const uint8_t *first,
     if (!text_of(raw_name, SPAN_STRING, &name) || !text_of(raw, kind, &value))
         return batch_bad(p, raw_name.data, "an attribute has half a surrogate pair");
     why = attribute_wrong(p->limits, name, value);
-    if (!why && is_packed(p, first, name))
+    if (!why && attribute_is_packed(bytes_of(first, (size_t)(p->out - first)), name))
         why = "the same attribute twice";
     if (why)
         return batch_bad(p, raw_name.data, why);

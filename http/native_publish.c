@@ -1,20 +1,16 @@
 #include "native_publish.h"
 
-#include "base/clock.h"
+#include "attribute.h"
 #include "base/text.h"
 #include "batch.h"
 #include "broker.h"
 #include "location.h"
-#include "metrics.h"
-#include "publish.h"
+#include "publish_door.h"
 
 #include <stdlib.h>
 #include <strings.h>
 
 #define ATTRIBUTE_PREFIX "Message-"
-#define ATTRIBUTE_NAME_MAX 128
-/* Bytes of pages that a message takes in a transaction beside its own (see limits.h). */
-#define MESSAGE_PAGE_BYTES 64
 
 /* ---- headers ---- */
 
@@ -26,18 +22,6 @@ struct headers { /* what a publish says about its message; views into the reques
     bool has_ttl;
     uint64_t ttl_ms;
 };
-
-/* Names this broker gives to a message itself when it hands it out. */
-static bool is_reserved(struct bytes name)
-{
-    static const char *const reserved[] = { "offset", "time", "expires-at" };
-
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
-        if (name.len == strlen(reserved[i]) &&
-            !strncasecmp(name.data, reserved[i], name.len))
-            return true;
-    return false;
-}
 
 static void pack_attribute(struct headers *h, struct bytes name, struct bytes value)
 {
@@ -57,7 +41,7 @@ static void pack_attribute(struct headers *h, struct bytes name, struct bytes va
 
 static void take_attribute(struct headers *h, struct bytes name, struct bytes value)
 {
-    if (name.len == 0 || name.len > ATTRIBUTE_NAME_MAX || is_reserved(name))
+    if (name.len == 0 || name.len > ATTRIBUTE_NAME_MAX || attribute_is_reserved(name))
         reply_problem(h->r, PROBLEM_BAD_HEADER,
                       "Message-%.*s cannot be an attribute: a name has 1 to %d bytes, and "
                       "Offset, Time and Expires-At are the broker's.",
@@ -125,68 +109,7 @@ static bool read_headers(struct request *r, struct headers *h, uint8_t *attribut
     return !r->reply.response;
 }
 
-/* RFC 7240: Prefer: respond-async, wait=5 */
-static bool read_wait(struct request *r)
-{
-    uint64_t most = r->loop->broker->config->publish_wait_max_ms, seconds;
-    const char *prefer = request_header(r, "Prefer");
-
-    r->body.wait_ms = most;
-    while (prefer && *prefer) {
-        size_t len = strcspn(prefer, ",");
-
-        while (*prefer == ' ' || *prefer == '\t')
-            prefer++, len--;
-        if (len > 5 && !strncasecmp(prefer, "wait=", 5)) {
-            struct bytes number = { prefer + 5, len - 5 };
-
-            while (number.len && ((const char *)number.data)[number.len - 1] == ' ')
-                number.len--;
-            if (!text_parse_u64(number, 0, 86400, &seconds))
-                return false;
-            r->body.wait_ms = seconds * 1000 < most ? seconds * 1000 : most;
-        }
-        prefer += len;
-        prefer += *prefer == ',';
-    }
-    return true;
-}
-
-static bool may_publish(struct request *r)
-{
-    if (r->loop->broker->draining) {
-        reply_problem(r, PROBLEM_DRAINING,
-                      "The broker is shutting down and takes no new messages.");
-        return false;
-    }
-    if (!read_wait(r)) {
-        reply_problem(r, PROBLEM_BAD_HEADER,
-                      "Prefer: wait= takes a whole number of seconds.");
-        return false;
-    }
-    return true;
-}
-
-/* ---- to the writer and back ---- */
-
-static void forget(struct job *j)
-{
-    ((struct publish *)j)->arg = NULL;
-}
-
-static void refused(struct request *r, struct publish *p)
-{
-    if (p->refusal == PUBLISH_QUOTA)
-        reply_problem_with(r, PROBLEM_QUOTA_FULL, "limit_bytes", p->quota_bytes,
-                           "The topic holds as much as its max_bytes (%llu bytes) allows, "
-                           "and its overflow is reject. Nothing was stored.",
-                           (unsigned long long)p->quota_bytes);
-    else if (p->refusal == PUBLISH_NO_TOPIC)
-        reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
-                      "There is no topic of this name, and auto_create is off.");
-    else
-        reply_store_error(r, p->outcome);
-}
+/* ---- answers ---- */
 
 static void write_batch_answer(struct out *o, const struct publish *p)
 {
@@ -231,8 +154,7 @@ static void add_headers(struct request *r, const struct publish *p)
             ttl[text_put_u64(ttl, p->ttl_ms / 1000)] = 0;
         reply_header(r, "TTL", ttl);
     }
-    reply_header(r, "Durability",
-                 r->loop->broker->config->durability == STORE_FSYNC ? "fsync" : "relaxed");
+    door_say_durability(r);
 }
 
 static void answer(struct request *r, struct publish *p)
@@ -240,12 +162,6 @@ static void answer(struct request *r, struct publish *p)
     char text[STORE_TOPIC_NAME_MAX * 6 + 256];
     struct out o;
 
-    request_answered(r);
-    metric_observe_us(HISTOGRAM_PUBLISH, clock_mono_us() - p->submitted_us);
-    if (p->outcome) {
-        refused(r, p);
-        return;
-    }
     out_init_in(&o, text, sizeof text);
     if (p->batch)
         write_batch_answer(&o, p);
@@ -257,46 +173,7 @@ static void answer(struct request *r, struct publish *p)
 
 static void came_home(struct letter *l)
 {
-    struct publish *p = (struct publish *)l;
-    struct request *r = p->arg;
-
-    if (p->outcome && p->blob_id)
-        upload_drop_blob(p->writer, p->blob_id);
-    if (r)
-        answer(r, p);
-    publish_free(p);
-}
-
-static void submit(struct request *r, struct publish *p)
-{
-    const struct config *c = r->loop->broker->config;
-
-    p->arg = r;
-    p->writer = r->loop->broker->writer;
-    p->default_ttl_ms = c->default_ttl_ms;
-    p->auto_create = c->auto_create;
-    p->job.home = &r->loop->mailbox;
-    p->job.letter.open = came_home;
-    request_hold(r, &p->job, forget);
-    publish_submit(p);
-}
-
-/* The request's bytes become the publish's, with the grant that pays for them. */
-static void take_body(struct request *r, struct publish *p)
-{
-    struct body *b = &r->body;
-
-    p->body = b->data;
-    p->body_len = b->len;
-    b->data = NULL;
-    p->grant = b->room.grant;
-    b->room.grant = (struct grant){ 0 };
-    if (b->upload) {
-        p->blob_id = upload_take_blob(b->upload);
-        p->blob_size = upload_size(b->upload);
-        upload_free(b->upload);
-        b->upload = NULL;
-    }
+    door_came_home(l, answer);
 }
 
 /* ---- one message ---- */
@@ -306,7 +183,7 @@ void publish_one_start(struct request *r)
     struct broker *b = r->loop->broker;
     struct headers h;
 
-    if (may_publish(r) && read_headers(r, &h, NULL))
+    if (door_opens(r) && read_headers(r, &h, NULL))
         request_expect_body(r, BODY_STREAM, b->config->max_message_bytes, b->publish,
                             PUBLISH_OVERHEAD + h.key.len + h.content_type.len +
                                 h.attributes_len,
@@ -355,9 +232,9 @@ void publish_one_finish(struct request *r)
         publish_free(p);
         return;
     }
-    take_body(r, p);
+    door_take_body(r, p);
     p->one.body = bytes_of(p->body, p->body_len);
-    submit(r, p);
+    door_submit(r, p, came_home);
 }
 
 /* ---- a batch ---- */
@@ -383,7 +260,7 @@ void publish_batch_start(struct request *r)
 
     struct headers h;
 
-    if (!may_publish(r) || !read_headers(r, &h, NULL))
+    if (!door_opens(r) || !read_headers(r, &h, NULL))
         return;
     if (batch_form(r) == BATCH_UNKNOWN)
         reply_problem(r, PROBLEM_UNSUPPORTED_TYPE,
@@ -409,11 +286,11 @@ static enum err pack(struct request *r, struct publish *p, struct batch_result *
 {
     const struct config *c = r->loop->broker->config;
     struct batch_limits limits = {
-        .max_messages = (size_t)c->max_batch_bytes / MESSAGE_PAGE_BYTES,
+        .max_messages = door_most_messages(c),
         .max_body_bytes = (size_t)c->inline_max_bytes,
         .max_key_bytes = CONFIG_KEY_MAX_BYTES,
         .max_content_type_bytes = CONFIG_CONTENT_TYPE_MAX_BYTES,
-        .max_attributes = 64,
+        .max_attributes = ATTRIBUTES_MAX,
         .max_attribute_name_bytes = ATTRIBUTE_NAME_MAX,
         .max_attribute_value_bytes = CONFIG_ATTRIBUTES_MAX_BYTES,
     };
@@ -439,7 +316,7 @@ void publish_batch_finish(struct request *r)
     }
     p->topic = request_topic(r);
     put(p->meta, &p->topic);
-    take_body(r, p);
+    door_take_body(r, p);
     e = pack(r, p, &result);
     if (e) {
         bad_batch(r, e, &result);
@@ -452,5 +329,5 @@ void publish_batch_finish(struct request *r)
     p->body_len = result.packed_len;
     p->count = result.count;
     p->total_bytes = result.body_bytes;
-    submit(r, p);
+    door_submit(r, p, came_home);
 }

@@ -53,6 +53,7 @@ struct request {
     struct MHD_Connection *conn;
     struct connection *connection; /* NULL: there was no memory for it */
     const struct route *route;
+    const struct dialect *dialect; /* how problems are written; NULL: the native way */
     struct request *prev, *next; /* in one of the loop's lists, or none */
     struct request_list *list;
     uint64_t id;

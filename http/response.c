@@ -144,49 +144,58 @@ void reply_out(struct request *r, unsigned status, const char *content_type, str
 
 /* ---- problems ---- */
 
-static void write_problem(struct request *r, enum problem p, struct out *o,
-                          const char *member, uint64_t value, const char *detail)
+static void write_problem(struct out *o, const struct problem_view *v)
 {
-    char id[40];
-
     out_text(o, "{\"type\":\"about:blank\",\"title\":");
-    out_str(o, bytes_str(problems[p].title));
+    out_str(o, bytes_str(v->title));
     out_text(o, ",\"status\":");
-    out_u64(o, problems[p].status);
+    out_u64(o, v->status);
     out_text(o, ",\"detail\":");
-    out_str(o, bytes_str(detail));
+    out_str(o, bytes_str(v->detail));
     out_text(o, ",\"code\":");
-    out_str(o, bytes_str(problems[p].code));
-    out_text(o, problems[p].retryable ? ",\"retryable\":true" : ",\"retryable\":false");
-    if (member) {
+    out_str(o, bytes_str(v->code));
+    out_text(o, v->retryable ? ",\"retryable\":true" : ",\"retryable\":false");
+    if (v->member) {
         out_text(o, ",\"");
-        out_text(o, member);
+        out_text(o, v->member);
         out_text(o, "\":");
-        out_u64(o, value);
+        out_u64(o, v->value);
     }
-    request_id(r, id);
     out_text(o, ",\"request_id\":\"");
-    out_text(o, id);
+    out_text(o, v->request_id);
     out_text(o, "\"}\n");
+}
+
+const struct dialect dialect_native = { .content_type = "application/problem+json",
+                                        .write = write_problem };
+
+static unsigned status_in(const struct dialect *d, enum problem p)
+{
+    unsigned status = d->status ? d->status(p) : 0;
+
+    return status ? status : problems[p].status;
 }
 
 static void give_problem(struct request *r, enum problem p, const char *member,
                          uint64_t value, const char *format, va_list ap)
 {
-    char detail[DETAIL_MAX], text[DETAIL_MAX * 6 + 512];
+    const struct dialect *d = r->dialect ? r->dialect : &dialect_native;
+    char detail[DETAIL_MAX], text[DETAIL_MAX * 6 + 512], id[40];
+    struct problem_view v = { problems[p].title, detail, problems[p].code,
+                              status_in(d, p), problems[p].retryable, member, value, id };
     struct out o;
 
     if (r->reply.response)
         return;
     vsnprintf(detail, sizeof detail, format, ap);
+    request_id(r, id);
     out_init_in(&o, text, sizeof text);
-    write_problem(r, p, &o, member, value, detail);
-    reply_text(r, problems[p].status, "application/problem+json",
-               bytes_of(o.data, o.len));
+    d->write(&o, &v);
+    reply_text(r, v.status, d->content_type, bytes_of(o.data, o.len));
     request_keep_problem(r, bytes_of(o.data, o.len));
-    if (problems[p].status == 503)
+    if (v.status == 503)
         reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (problems[p].status == 507)
+    if (v.status == 507)
         reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "10");
 }
 

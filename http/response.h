@@ -54,6 +54,27 @@ enum problem {
 #undef X
 };
 
+/* What a problem says, for those who write it. */
+struct problem_view {
+    const char *title, *detail, *code;
+    unsigned status;
+    bool retryable;
+    const char *member; /* one more member, or NULL */
+    uint64_t value;     /* its value */
+    const char *request_id;
+};
+
+/* How the clients of a family of routes are told what went wrong, whoever finds out: the
+ * route's handler, or the core (a full buffer, a slow body, a wrong verb). */
+struct dialect {
+    const char *content_type;
+    /* The status in place of the table's, 0 for the table's. NULL: always the table's. */
+    unsigned (*status)(enum problem p);
+    void (*write)(struct out *o, const struct problem_view *v);
+};
+
+extern const struct dialect dialect_native; /* RFC 9457 */
+
 struct reply_share; /* one response that answers many requests */
 
 struct reply { /* all zero: none yet */

@@ -9,17 +9,35 @@ static const char *const verbs[] = { "batch", "purge", NULL };
 
 struct match {
     struct bytes topic, offset; /* still encoded */
+    struct route_names names;
 };
 
 static bool match_segment(struct bytes pattern, struct bytes s, struct match *m)
 {
+    if (!pattern.len || *(const char *)pattern.data != '{')
+        return bytes_eq(pattern, s);
     if (bytes_eq(pattern, bytes_str("{t}")))
         m->topic = s;
     else if (bytes_eq(pattern, bytes_str("{n}")))
         m->offset = s;
-    else
-        return bytes_eq(pattern, s);
+    m->names.name[m->names.count++] = s;
     return s.len > 0;
+}
+
+/* Segment i; the verb is put back where the route knows none. */
+static struct bytes segment(const struct route *route, const struct url_path *p, size_t i)
+{
+    struct bytes s = p->segments[i];
+
+    if (route->take && i + 1 == p->count && p->verb.len)
+        s.len += 1 + p->verb.len;
+    return s;
+}
+
+static bool match_verb(const struct route *route, const struct url_path *p)
+{
+    return route->take ||
+           bytes_eq(p->verb, route->verb ? bytes_str(route->verb) : bytes_of("", 0));
 }
 
 static bool match_path(const struct route *route, const struct url_path *p,
@@ -29,16 +47,27 @@ static bool match_path(const struct route *route, const struct url_path *p,
     size_t i = 0;
 
     *m = (struct match){ 0 };
-    if (!bytes_eq(p->verb, route->verb ? bytes_str(route->verb) : bytes_of("", 0)))
+    if (!match_verb(route, p))
         return false;
     while (*pattern == '/') {
         size_t len = strcspn(++pattern, "/");
 
-        if (i == p->count || !match_segment(bytes_of(pattern, len), p->segments[i++], m))
+        if (i == p->count ||
+            !match_segment(bytes_of(pattern, len), segment(route, p, i++), m))
             return false;
         pattern += len;
     }
     return i == p->count;
+}
+
+/* Also of paths that are no route's: in the manner of the routes that begin like them. */
+static const struct dialect *dialect_of(const struct url_path *p)
+{
+    for (const struct route *route = routes; route->method; route++)
+        if (bytes_eq(p->segments[0],
+                     bytes_of(route->path + 1, strcspn(route->path + 1, "/"))))
+            return route->dialect;
+    return NULL;
 }
 
 static void bad_topic(struct request *r, const char *why)
@@ -72,6 +101,10 @@ static void take_topic(struct request *r, struct bytes raw)
 static void take(struct request *r, const struct route *route, const struct match *m)
 {
     r->route = route;
+    if (route->take) {
+        route->take(r, route, &m->names);
+        return;
+    }
     if (m->topic.len)
         take_topic(r, m->topic);
     if (m->offset.len && !text_parse_u64(m->offset, 0, INT64_MAX, &r->offset))
@@ -119,26 +152,38 @@ static void refuse_method(struct request *r, const char *method, struct allowed 
     reply_header(r, MHD_HTTP_HEADER_ALLOW, a->text);
 }
 
+static const struct route *find(struct request *r, const char *method,
+                                const struct url_path *p, struct match *m,
+                                struct allowed *allowed)
+{
+    for (const struct route *route = routes; route->method; route++) {
+        if (!match_path(route, p, m))
+            continue;
+        if (method_fits(r, route, method))
+            return route;
+        allow(allowed, route->method);
+    }
+    return NULL;
+}
+
 void router_match(struct request *r, const char *method, const char *url)
 {
+    const struct route *route = NULL;
     struct allowed allowed = { 0 };
     struct url_path p;
     struct match m;
 
-    if (url_split(bytes_str(url), verbs, &p))
-        for (const struct route *route = routes; route->method; route++) {
-            if (!match_path(route, &p, &m))
-                continue;
-            if (method_fits(r, route, method)) {
-                take(r, route, &m);
-                return;
-            }
-            allow(&allowed, route->method);
-        }
-    if (allowed.any)
+    if (url_split(bytes_str(url), verbs, &p)) {
+        r->dialect = dialect_of(&p);
+        route = find(r, method, &p, &m, &allowed);
+    }
+    if (route)
+        take(r, route, &m);
+    else if (allowed.any)
         refuse_method(r, method, &allowed);
     else
         reply_problem(r, PROBLEM_ROUTE_NOT_FOUND,
                       "There is no route for this path; the routes are under /v1/topics, "
-                      "/v1/limits, /healthz, /readyz and /metrics.");
+                      "/v1/limits, /topics/persistent, /topics/non-persistent, /healthz, "
+                      "/readyz and /metrics.");
 }

@@ -11,6 +11,13 @@
 
 #include "request.h"
 
+#define ROUTE_NAMES 4
+
+struct route_names { /* what the path's {...} stand for, still encoded */
+    struct bytes name[ROUTE_NAMES];
+    size_t count;
+};
+
 struct route {
     const char *method;
     const char *path; /* "/v1/topics/{t}/messages/{n}"; {t}: a topic, {n}: an offset */
@@ -24,11 +31,18 @@ struct route {
     /* A parked reader's topic may have news; `last`: answer now whatever there is. False:
      * go on waiting. */
     bool (*look)(struct request *r, bool last);
+
+    /* A dialect's own naming: sets r->topic, or refuses with a reply. In such paths a
+     * colon is part of a name, never a verb's. NULL: {t} and {n} as above. */
+    void (*take)(struct request *r, const struct route *route,
+                 const struct route_names *names);
+    /* NULL: the native one. All paths that begin with the same segment share theirs. */
+    const struct dialect *dialect;
 };
 
 extern const struct route routes[]; /* ends with method NULL */
 
-/* Sets r->route, r->topic, r->offset; or gives the reply (404, 405, OPTIONS, a bad topic
+/* Sets r->route, r->dialect, r->topic, r->offset; or gives the reply (404, 405, OPTIONS, a bad topic
  * name). */
 void router_match(struct request *r, const char *method, const char *url);
 

@@ -2,6 +2,8 @@
 #include "native_read.h"
 #include "native_topics.h"
 #include "ops.h"
+#include "pulsar_publish.h"
+#include "pulsar_topic.h"
 #include "router.h"
 
 const struct route routes[] = {
@@ -20,5 +22,17 @@ const struct route routes[] = {
     { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },
     { "GET", "/readyz", NULL, NULL, ops_readyz, NULL },
     { "GET", "/metrics", NULL, NULL, ops_metrics, NULL },
+    { "POST", "/topics/persistent/{tenant}/{namespace}/{topic}", NULL,
+      pulsar_publish_start, pulsar_publish_finish, NULL, pulsar_take_topic,
+      &dialect_pulsar },
+    { "POST", "/topics/persistent/{tenant}/{namespace}/{topic}/partitions/{partition}", NULL,
+      pulsar_publish_start, pulsar_publish_finish, NULL, pulsar_take_topic,
+      &dialect_pulsar },
+    { "POST", "/topics/non-persistent/{tenant}/{namespace}/{topic}", NULL,
+      pulsar_publish_start, pulsar_publish_finish, NULL, pulsar_take_topic,
+      &dialect_pulsar },
+    { "POST", "/topics/non-persistent/{tenant}/{namespace}/{topic}/partitions/{partition}", NULL,
+      pulsar_publish_start, pulsar_publish_finish, NULL, pulsar_take_topic,
+      &dialect_pulsar },
     { NULL },
 };

@@ -264,7 +264,8 @@ Test(batch, fields_of_the_wrong_form_are_refused)
 Test(batch, attributes_of_the_wrong_form_are_refused)
 {
     const char *name =
-        "element 0: an attribute's name must be a header token, and not key or offset";
+        "element 0: an attribute's name must be a header token, and not key, "
+        "offset, time or expires-at";
 
     bad_line("{\"attributes\":[]}", 0, 14,
              "element 0: \"attributes\" must be an object of strings");
@@ -274,6 +275,8 @@ Test(batch, attributes_of_the_wrong_form_are_refused)
     bad_line("{\"attributes\":{\"a b\":\"x\"}}", 0, 15, name);
     bad_line("{\"attributes\":{\"a\\u0000\":\"x\"}}", 0, 15, name);
     bad_line("{\"attributes\":{\"Key\":\"x\"}}", 0, 15, name);
+    bad_line("{\"attributes\":{\"Time\":\"x\"}}", 0, 15, name);
+    bad_line("{\"attributes\":{\"expires-at\":\"x\"}}", 0, 15, name);
     bad_line("{\"attributes\":{\"a\":\"\\r\\n\"}}", 0, 15,
              "element 0: an attribute's value must have no control characters");
     bad_line("{\"attributes\":{\"a\":\"1\",\"A\":\"2\"}}", 0, 23,

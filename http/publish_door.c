@@ -1,0 +1,137 @@
+#include "publish_door.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "broker.h"
+#include "metrics.h"
+
+#include <strings.h>
+
+#define MESSAGE_PAGE_BYTES 64
+
+/* ---- in ---- */
+
+/* RFC 7240: Prefer: respond-async, wait=5 */
+static bool read_wait(struct request *r)
+{
+    uint64_t most = r->loop->broker->config->publish_wait_max_ms, seconds;
+    const char *prefer = request_header(r, "Prefer");
+
+    r->body.wait_ms = most;
+    while (prefer && *prefer) {
+        size_t len = strcspn(prefer, ",");
+
+        while (*prefer == ' ' || *prefer == '\t')
+            prefer++, len--;
+        if (len > 5 && !strncasecmp(prefer, "wait=", 5)) {
+            struct bytes number = { prefer + 5, len - 5 };
+
+            while (number.len && ((const char *)number.data)[number.len - 1] == ' ')
+                number.len--;
+            if (!text_parse_u64(number, 0, 86400, &seconds))
+                return false;
+            r->body.wait_ms = seconds * 1000 < most ? seconds * 1000 : most;
+        }
+        prefer += len;
+        prefer += *prefer == ',';
+    }
+    return true;
+}
+
+bool door_opens(struct request *r)
+{
+    if (r->loop->broker->draining) {
+        reply_problem(r, PROBLEM_DRAINING,
+                      "The broker is shutting down and takes no new messages.");
+        return false;
+    }
+    if (!read_wait(r)) {
+        reply_problem(r, PROBLEM_BAD_HEADER,
+                      "Prefer: wait= takes a whole number of seconds.");
+        return false;
+    }
+    return true;
+}
+
+size_t door_most_messages(const struct config *c)
+{
+    return (size_t)c->max_batch_bytes / MESSAGE_PAGE_BYTES;
+}
+
+void door_take_body(struct request *r, struct publish *p)
+{
+    struct body *b = &r->body;
+
+    p->body = b->data;
+    p->body_len = b->len;
+    b->data = NULL;
+    p->grant = b->room.grant;
+    b->room.grant = (struct grant){ 0 };
+    if (b->upload) {
+        p->blob_id = upload_take_blob(b->upload);
+        p->blob_size = upload_size(b->upload);
+        upload_free(b->upload);
+        b->upload = NULL;
+    }
+}
+
+/* ---- to the writer and back ---- */
+
+static void forget(struct job *j)
+{
+    ((struct publish *)j)->arg = NULL;
+}
+
+static void refused(struct request *r, struct publish *p)
+{
+    if (p->refusal == PUBLISH_QUOTA)
+        reply_problem_with(r, PROBLEM_QUOTA_FULL, "limit_bytes", p->quota_bytes,
+                           "The topic holds as much as its max_bytes (%llu bytes) allows, "
+                           "and its overflow is reject. Nothing was stored.",
+                           (unsigned long long)p->quota_bytes);
+    else if (p->refusal == PUBLISH_NO_TOPIC)
+        reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
+                      "Topic %.*s not found, and auto_create is off.", (int)p->topic.len,
+                      (const char *)p->topic.data);
+    else
+        reply_store_error(r, p->outcome);
+}
+
+void door_submit(struct request *r, struct publish *p, void (*came_home)(struct letter *l))
+{
+    const struct config *c = r->loop->broker->config;
+
+    p->arg = r;
+    p->writer = r->loop->broker->writer;
+    p->default_ttl_ms = c->default_ttl_ms;
+    p->auto_create = c->auto_create;
+    p->job.home = &r->loop->mailbox;
+    p->job.letter.open = came_home;
+    request_hold(r, &p->job, forget);
+    publish_submit(p);
+}
+
+void door_came_home(struct letter *l,
+                    void (*answer)(struct request *r, struct publish *p))
+{
+    struct publish *p = (struct publish *)l;
+    struct request *r = p->arg;
+
+    if (p->outcome && p->blob_id)
+        upload_drop_blob(p->writer, p->blob_id);
+    if (r) {
+        request_answered(r);
+        metric_observe_us(HISTOGRAM_PUBLISH, clock_mono_us() - p->submitted_us);
+        if (p->outcome)
+            refused(r, p);
+        else
+            answer(r, p);
+    }
+    publish_free(p);
+}
+
+void door_say_durability(struct request *r)
+{
+    reply_header(r, "Durability",
+                 r->loop->broker->config->durability == STORE_FSYNC ? "fsync" : "relaxed");
+}
