@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 
 import sluicetest
 from sluicetest import BIN, ROOT, Broker, clean_env, hammer_path
+from verdict import GiB, KiB, MiB, note_peak
 
 
 def tool(name):
@@ -26,11 +28,40 @@ def is_sanitized():
     return b"__asan_init" in data or b"__tsan_init" in data
 
 
+def size_of(text):
+    """A size as the broker reads it: 65536, 64KiB, 16MiB, 2GiB."""
+    for unit, scale in (("KiB", KiB), ("MiB", MiB), ("GiB", GiB)):
+        if str(text).endswith(unit):
+            return int(str(text)[:-3]) * scale
+    return int(text)
+
+
+class MemoryWatch(threading.Thread):
+    """A process's most anonymous memory, from its start to its end."""
+
+    def __init__(self, pid, every=0.025):
+        super().__init__(daemon=True)
+        self.path, self.every, self.most = "/proc/%d/status" % pid, every, 0
+
+    def run(self):
+        try:
+            while True:
+                with open(self.path) as f:
+                    lines = [x for x in f if x.startswith("RssAnon:")]
+                if not lines:  # it has ended
+                    return
+                self.most = max(self.most, int(lines[0].split()[1]) * KiB)
+                time.sleep(self.every)
+        except OSError:
+            pass
+
+
 class ScenarioBroker(Broker):
-    """A broker that may run with shims preloaded: slowdisk=N bytes/s, disarm="leak,hangup"."""
+    """A broker that may run with shims preloaded: slowdisk=N bytes/s, disarm="leak,hangup".
+    Its anonymous memory is watched all the time, and held against memory_limit."""
 
     def __init__(self, slowdisk=None, disarm=None, **settings):
-        self.preload, self.environment = [], {}
+        self.preload, self.environment, self.watches = [], {}, []
         self.folder = tempfile.TemporaryDirectory(prefix="sluice-scenario-")
         self.control, self.stats = (os.path.join(self.folder.name, f) for f in ("control", "stats"))
         if slowdisk is not None:
@@ -53,6 +84,11 @@ class ScenarioBroker(Broker):
         with open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen([BIN] + self.flags(), stdout=err, stderr=err, env=env,
                                             preexec_fn=sluicetest._before_exec, cwd=self.own)
+        self.watches.append(MemoryWatch(self.process.pid))
+        self.watches[-1].start()
+
+    def memory_limit(self):
+        return size_of(self.settings.get("memory_limit", 256 * MiB))
 
     def disk(self, *orders):
         """New orders for the slow disk: disk("hold 1"), disk("rate 1000000", "fail sync EIO")."""
@@ -82,6 +118,8 @@ class ScenarioBroker(Broker):
         finally:
             self.remove()
             self.folder.cleanup()
+        if not is_sanitized():
+            note_peak(max(w.most for w in self.watches), self.memory_limit())
 
     def setting_bytes(self, line):
         """The limit of a line of the memory budget."""

@@ -6,6 +6,7 @@ that is not set; the load client `hammer` is looked for beside it, or in $SLUICE
 import ctypes
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -41,9 +42,17 @@ def clean_env():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the kernel gives to clients: between this question and the broker's
+    bind, a load client beside us would take one of those."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 def until(check, seconds=PATIENCE, every=0.02, what="it"):
