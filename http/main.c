@@ -1,23 +1,12 @@
 #include "broker.h"
 #include "cli.h"
+#include "heap.h"
 #include "server.h"
 
 #include "base/log.h"
 
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
-
-/* The allocator is told to give memory back and not to spread: few arenas, and large
- * blocks mapped one by one, so that they return to the system when they are freed.
- * Measured in tests/scenarios. */
-static void set_up_allocator(void)
-{
-    mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 64 << 10);
-    mallopt(M_TRIM_THRESHOLD, 256 << 10);
-    mallopt(M_TOP_PAD, 64 << 10);
-}
 
 static void block_signals(sigset_t *set)
 {
@@ -26,6 +15,22 @@ static void block_signals(sigset_t *set)
     sigaddset(set, SIGINT);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+/* Meanwhile main, which serves nobody, looks after the heap. */
+static int wait_for_signal(const sigset_t *stop, uint64_t memory_bytes)
+{
+    const struct timespec pause = { .tv_sec = HEAP_LOOK_MS / 1000 };
+    struct heap_sight first;
+    struct heap heap;
+    int signal_number;
+
+    heap_sight_now(&first);
+    heap_count_used(&first);
+    heap_init(&heap, memory_bytes, &first);
+    while ((signal_number = sigtimedwait(stop, NULL, &pause)) < 0)
+        heap_look(&heap);
+    return signal_number;
 }
 
 static void drain(struct server *s, const struct config *c, int signal_number)
@@ -40,10 +45,9 @@ static int serve(const struct config *c, struct limits *limits)
     struct broker *broker = NULL;
     struct server *server = NULL;
     sigset_t stop;
-    int signal_number = 0;
     enum err e;
 
-    set_up_allocator();
+    heap_set_up();
     block_signals(&stop);
     e = broker_open(c, limits, &broker);
     if (e)
@@ -51,8 +55,7 @@ static int serve(const struct config *c, struct limits *limits)
     e = server_start(broker, &server);
     if (e)
         goto out;
-    sigwait(&stop, &signal_number);
-    drain(server, c, signal_number);
+    drain(server, c, wait_for_signal(&stop, limits->memory_bytes));
 out:
     server_stop(server);
     broker_close(broker);

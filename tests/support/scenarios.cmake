@@ -7,7 +7,7 @@ add_executable(play
 target_include_directories(play PRIVATE ${CMAKE_CURRENT_LIST_DIR}/hammer)
 
 # Preloaded into a program that may be built with any sanitizer; never built with one itself.
-foreach(shim slowdisk disarm)
+foreach(shim slowdisk disarm tunemalloc)
   add_library(${shim} MODULE ${CMAKE_CURRENT_LIST_DIR}/${shim}.c)
   set_target_properties(${shim} PROPERTIES PREFIX "")
   target_compile_options(${shim} PRIVATE -fno-sanitize=all)
