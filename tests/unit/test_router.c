@@ -162,3 +162,100 @@ Test(router, a_name_that_cannot_be_one_is_400)
     expect_status(400);
     done();
 }
+
+/* ---- Pulsar's paths ---- */
+
+#define PERSISTENT "/topics/persistent/public/default/"
+
+/* The topic's name, wherever a problem was found later. */
+static void pulsar_topic_is(const char *url, const char *name)
+{
+    route("POST", url);
+    cr_assert(eq(ptr, r.reply.response, NULL), "%s", url);
+    expect_topic(name);
+}
+
+static void pulsar_refuses(const char *url, unsigned status)
+{
+    route("POST", url);
+    expect_status(status);
+    cr_assert(eq(str, (char *)answer_header("Content-Type"), "application/json"), "%s",
+              url);
+}
+
+Test(router, makes_a_topics_name_of_pulsars_path)
+{
+    pulsar_topic_is(PERSISTENT "orders", "persistent://public/default/orders");
+    pulsar_topic_is(PERSISTENT "orders/partitions/0", "persistent://public/default/orders");
+    pulsar_topic_is("/topics/non-persistent/a/b/c", "non-persistent://a/b/c");
+    pulsar_topic_is("/topics/non-persistent/a/b/c/partitions/0", "non-persistent://a/b/c");
+    pulsar_topic_is("/topics/persistent/a-_.=:%3A9/b/%41%2Fb%20c",
+                    "persistent://a-_.=::9/b/A/b c");
+    pulsar_topic_is(PERSISTENT "orders-partition-3",
+                    "persistent://public/default/orders-partition-3");
+    done();
+}
+
+Test(router, leaves_colons_in_pulsars_names)
+{
+    pulsar_topic_is(PERSISTENT "a:batch", "persistent://public/default/a:batch");
+    pulsar_topic_is(PERSISTENT ":purge", "persistent://public/default/:purge");
+    pulsar_topic_is(PERSISTENT "a:b:c", "persistent://public/default/a:b:c");
+    done();
+}
+
+Test(router, refuses_what_cannot_be_a_name_of_pulsar)
+{
+    pulsar_refuses("/topics/persistent/a%2Fb/default/x", 412);
+    pulsar_refuses("/topics/persistent/public/de%20fault/x", 412);
+    pulsar_refuses("/topics/persistent/public/%C3%A4/x", 412);
+    pulsar_refuses("/topics/persistent/public/a%00/x", 412);
+    pulsar_refuses("/topics/persistent/public/%zz/x", 412);
+    pulsar_refuses(PERSISTENT "%00", 412);
+    pulsar_refuses(PERSISTENT "%FF", 412);
+    pulsar_refuses(PERSISTENT "a%", 412);
+    done();
+}
+
+Test(router, a_full_name_has_255_bytes_at_most)
+{
+    char url[600] = PERSISTENT;
+    size_t at = strlen(url), room = STORE_TOPIC_NAME_MAX - strlen("persistent://public/default/");
+
+    memset(url + at, 'x', room);
+    route("POST", url);
+    cr_assert(eq(uint, r.topic_len, STORE_TOPIC_NAME_MAX));
+    url[at + room] = 'x';
+    pulsar_refuses(url, 412);
+    done();
+}
+
+Test(router, knows_one_partition_of_pulsars)
+{
+    pulsar_refuses(PERSISTENT "x/partitions/1", 404);
+    pulsar_refuses(PERSISTENT "x/partitions/-1", 404);
+    pulsar_refuses(PERSISTENT "x/partitions/zero", 404);
+    pulsar_refuses(PERSISTENT "x/partitions/99999999999999999999", 404);
+    pulsar_refuses(PERSISTENT "x-partition-0/partitions/0", 400);
+    pulsar_refuses(PERSISTENT "-partition-12/partitions/7", 400);
+    pulsar_topic_is(PERSISTENT "x-partition-/partitions/0",
+                    "persistent://public/default/x-partition-");
+    pulsar_topic_is(PERSISTENT "partition-1/partitions/0",
+                    "persistent://public/default/partition-1");
+    done();
+}
+
+Test(router, speaks_pulsars_way_wherever_pulsars_paths_begin)
+{
+    pulsar_refuses("/topics/persistent/public/default", 404);
+    pulsar_refuses("/topics/transient/public/default/x", 404);
+    pulsar_refuses(PERSISTENT "x/partition/0", 404);
+    route("PUT", PERSISTENT "x");
+    expect_status(405);
+    cr_assert(eq(str, (char *)answer_header("Allow"), "POST, OPTIONS"));
+    cr_assert(eq(str, (char *)answer_header("Content-Type"), "application/json"));
+    route("GET", "/v2/topics");
+    expect_status(404);
+    cr_assert(eq(str, (char *)answer_header("Content-Type"), "application/problem+json"));
+    done();
+}
