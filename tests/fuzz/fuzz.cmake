@@ -1,5 +1,12 @@
 # libFuzzer targets, in the preset "fuzz" (clang). A run: build/fuzz/tests/fuzz_span
 # -max_total_time=60 [corpus folder]
+if(SLUICE_FUZZ)
+  # The fuzzer follows the branches of what is tested, not only those of the target.
+  foreach(layer storage broker http)
+    target_compile_options(${layer} PRIVATE -fsanitize=fuzzer-no-link)
+  endforeach()
+endif()
+
 function(fuzz_target name)
   cmake_parse_arguments(T "" "" "SEES" ${ARGN})
   if(NOT SLUICE_FUZZ)

@@ -82,7 +82,7 @@ static void are(const char *messages, const char *lines)
 /* A message with these members, between two good ones, is refused alone. */
 static void is_refused(const char *members, const char *why)
 {
-    char json[20000];
+    char json[20200];
     struct out o;
 
     snprintf(json, sizeof json,
@@ -98,7 +98,7 @@ static void is_refused(const char *members, const char *why)
 
 static void is_stored(const char *members)
 {
-    char json[20000];
+    char json[20200];
     struct out o;
 
     snprintf(json, sizeof json, "{\"messages\":[{%s}]}", members);
