@@ -82,7 +82,7 @@ static void are(const char *messages, const char *lines)
 /* A message with these members, between two good ones, is refused alone. */
 static void is_refused(const char *members, const char *why)
 {
-    char json[20200];
+    char json[20600];
     struct out o;
 
     snprintf(json, sizeof json,
@@ -98,7 +98,7 @@ static void is_refused(const char *members, const char *why)
 
 static void is_stored(const char *members)
 {
-    char json[20200];
+    char json[20600];
     struct out o;
 
     snprintf(json, sizeof json, "{\"messages\":[{%s}]}", members);
@@ -120,7 +120,7 @@ static const char *many(char with, size_t count)
 static void with_text(void (*expect)(const char *), const char *before, size_t count,
                       const char *after)
 {
-    static char members[20000];
+    static char members[20400];
 
     snprintf(members, sizeof members, "%s%s%s", before, many('x', count), after);
     expect(members);
