@@ -11,7 +11,8 @@
  *   json            admin bodies and their trees
  *   connections     max_connections x (connection_memory + 2 KiB)
  *   writer          2 x max_batch_bytes + 4 MiB: one transaction's pages
- *   indexes         topic_cache + max_connections x 256 bytes of parked readers
+ *   indexes         topic_cache + max_connections x 256 bytes of parked readers, and 24
+ *                   bytes more where max_connections_per_address is set
  *   fixed           5 MiB + 512 KiB a loop: stacks, the allocator's slack, the rest
  *
  * What an operator gave is kept as it is. What is derived gets its share of memory_limit
@@ -30,6 +31,9 @@
 #include <stdio.h>
 
 #define LIMITS_MEMORY_DEFAULT ((uint64_t)256 << 20) /* where there is no container */
+
+/* What counting the connections of each address costs, for each of max_connections. */
+#define LIMITS_ADDRESS_BYTES 24
 
 enum limits_line {
     LIMITS_PUBLISH_BUFFER,

@@ -115,6 +115,11 @@ static void plan_memory(struct plan *p)
                room, limit);
 }
 
+static uint64_t waiter_bytes(const struct config *c)
+{
+    return WAITER_BYTES + (c->max_connections_per_address ? LIMITS_ADDRESS_BYTES : 0);
+}
+
 static uint64_t auto_loops(const struct plan *p)
 {
     uint64_t carried = max_u64(1, p->c->memory_limit_bytes / MEMORY_PER_LOOP);
@@ -138,7 +143,7 @@ static void plan_process(struct plan *p)
     if (!config_given(c, &c->connection_memory_bytes))
         config_derive(c, &c->connection_memory_bytes,
                       c->memory_limit_bytes < BIG_POOLS_FROM ? 4 * KIB : 8 * KIB);
-    p->connection_cost = c->connection_memory_bytes + CONNECTION_BYTES + WAITER_BYTES;
+    p->connection_cost = c->connection_memory_bytes + CONNECTION_BYTES + waiter_bytes(c);
     p->fixed = fixed_bytes(c->loops) + WRITER_BYTES;
 }
 
@@ -395,8 +400,8 @@ static void write_lines(struct plan *p)
     line_set(l, LIMITS_CONNECTIONS, n * each, "%llu x (%s + 2KiB)", n, pool);
     line_set(l, LIMITS_WRITER, 2 * c->max_batch_bytes + WRITER_BYTES, "2 x %s + 4MiB",
              batch);
-    line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * WAITER_BYTES,
-             "%s + %llu x 256B", topics, n);
+    line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * waiter_bytes(c),
+             "%s + %llu x %uB", topics, n, (unsigned)waiter_bytes(c));
     line_set(l, LIMITS_FIXED, fixed_bytes(c->loops), "5MiB + %llu x 512KiB of loops",
              (unsigned long long)c->loops);
 }

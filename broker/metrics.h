@@ -17,8 +17,11 @@
     X(CONNECTIONS, gauge, "sluice_connections", "Open client connections")             \
     X(CONNECTIONS_ACCEPTED, counter, "sluice_connections_accepted_total",              \
       "Connections accepted since start")                                              \
-    X(CONNECTIONS_REFUSED, counter, "sluice_connections_refused_total",                \
-      "Connections closed at once because max_connections was reached")                \
+    X(REFUSED_FULL, counter,                                                           \
+      "sluice_connections_refused_total{reason=\"max_connections\"}",                  \
+      "Connections not let in, by the setting that they would have passed")            \
+    X(REFUSED_ADDRESS, counter,                                                        \
+      "sluice_connections_refused_total{reason=\"max_connections_per_address\"}", "")  \
     X(CONNECTIONS_IDLE, counter, "sluice_connections_idle_closed_total",               \
       "Connections closed after idle_timeout without a request")                       \
     X(CONNECTIONS_LEFT, counter, "sluice_connections_left_total",                      \
@@ -86,6 +89,8 @@ int64_t metric_get(enum metric m);
 
 void metric_observe_us(enum histogram h, int64_t us);
 
+/* A name may end in a fixed {label="value"}; those of one name stand together, and the
+ * first has the help. */
 struct metric_info {
     const char *name, *kind, *help;
 };

@@ -1,5 +1,6 @@
 #include "connection.h"
 
+#include "base/clock.h"
 #include "loop.h"
 #include "metrics.h"
 
@@ -32,21 +33,21 @@ static void list_add(struct connection_list *list, struct connection *c)
     c->list = list;
 }
 
-struct connection *connection_open(struct loop *l, int fd)
+struct connection *connection_open(struct loop *l, int fd, struct address_key *from)
 {
     struct connection *c = calloc(1, sizeof *c);
 
     if (!c)
         return NULL;
     c->fd = fd;
+    c->from = *from;
+    *from = (struct address_key){ 0 };
     connection_awaits(l, c);
     return c;
 }
 
 void connection_close(struct loop *l, struct connection *c)
 {
-    if (!c)
-        return;
     list_remove(c);
     if (c->early)
         linger_take(&l->linger, c->fd, l->now_ms);
@@ -57,15 +58,17 @@ void connection_awaits(struct loop *l, struct connection *c)
 {
     if (!c)
         return;
-    c->since_ms = l->now_ms;
+    c->since_ms = clock_mono_ms(); /* not the loop's: what came meanwhile was answered */
     c->dripping_ms = 0;
     list_add(&l->awaiting, c);
 }
 
 void connection_busy(struct connection *c)
 {
-    if (c)
-        list_remove(c);
+    if (!c)
+        return;
+    c->has_asked = true;
+    list_remove(c);
 }
 
 void connection_replies(struct loop *l, struct connection *c)
@@ -92,11 +95,14 @@ static void cut(struct connection *c, enum metric why)
 }
 
 /* Did anything arrive since it began to wait? Then it is part of a request, for a whole
- * one would have made it busy. */
-static bool has_sent(const struct tcp_info *info, int64_t waited_ms)
+ * one would have made it busy. The kernel's times are up to 10 ms off: part of a request
+ * right behind an answer may be missed, and is left to idle_timeout. */
+static bool has_sent(const struct connection *c, const struct tcp_info *info,
+                     int64_t waited_ms)
 {
-    return info->tcpi_bytes_received &&
-           (int64_t)info->tcpi_last_data_recv + 10 < waited_ms;
+    if (!c->has_asked)
+        return info->tcpi_bytes_received > 0;
+    return (int64_t)info->tcpi_last_data_recv + 10 < waited_ms;
 }
 
 static void check_awaiting(struct loop *l, struct connection *c)
@@ -113,7 +119,7 @@ static void check_awaiting(struct loop *l, struct connection *c)
         cut(c, METRIC_CONNECTIONS_IDLE);
     else if (waited < (int64_t)limits->header_timeout_ms)
         return;
-    else if (!c->dripping_ms && has_sent(&info, waited))
+    else if (!c->dripping_ms && has_sent(c, &info, waited))
         c->dripping_ms = l->now_ms;
     else if (c->dripping_ms &&
              l->now_ms - c->dripping_ms >= (int64_t)limits->header_timeout_ms)

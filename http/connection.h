@@ -20,6 +20,8 @@
 #ifndef SLUICE_CONNECTION_H
 #define SLUICE_CONNECTION_H
 
+#include "addresses.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,14 +35,16 @@ struct connection { /* the library's socket context */
     struct connection *prev, *next;
     struct connection_list *list; /* NULL: busy */
     int fd;
+    struct address_key from; /* what accept.c gives back at the end */
+    bool has_asked;      /* a request began on it at some time */
     bool early;          /* answered although the client still sends: lingers when closed */
     int64_t since_ms;    /* AWAITING: since when; REPLYING: since when nothing was taken */
     int64_t dripping_ms; /* AWAITING: since when part of a request is there; 0: it is not */
     uint64_t acked;      /* REPLYING: bytes the client had taken by then */
 };
 
-/* NULL: no memory; the connection lives without limits of its own. */
-struct connection *connection_open(struct loop *l, int fd);
+/* Takes *from over. NULL: no memory, and *from is the caller's as before. */
+struct connection *connection_open(struct loop *l, int fd, struct address_key *from);
 void connection_close(struct loop *l, struct connection *c);
 
 /* NULL is fine in these. */

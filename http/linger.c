@@ -8,6 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static void start(struct lingering *l, int fd, int64_t now_ms)
+{
+    shutdown(fd, SHUT_WR);
+    l->entries[l->count++] = (struct linger_entry){ fd, now_ms + LINGER_MS, 0 };
+    metric_add(METRIC_CONNECTIONS_LINGERING, 1);
+}
+
 void linger_take(struct lingering *l, int fd, int64_t now_ms)
 {
     int copy;
@@ -15,11 +22,8 @@ void linger_take(struct lingering *l, int fd, int64_t now_ms)
     if (l->count == LINGER_MAX)
         return;
     copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0)
-        return;
-    shutdown(copy, SHUT_WR);
-    l->entries[l->count++] = (struct linger_entry){ copy, now_ms + LINGER_MS, 0 };
-    metric_add(METRIC_CONNECTIONS_LINGERING, 1);
+    if (copy >= 0)
+        start(l, copy, now_ms);
 }
 
 /* False when the client has closed or sent enough. */
@@ -41,6 +45,18 @@ static bool discard(struct linger_entry *e)
             return false;
     }
     return true;
+}
+
+void linger_keep(struct lingering *l, int fd, int64_t now_ms)
+{
+    struct linger_entry once = { .fd = fd };
+
+    if (l->count < LINGER_MAX / 2) {
+        start(l, fd, now_ms);
+        return;
+    }
+    (void)discard(&once); /* a request that was read does not cause a reset */
+    close(fd);
 }
 
 static void drop(struct lingering *l, unsigned i)

@@ -31,6 +31,10 @@ struct lingering {
 /* Takes a connection whose answer was given early. The caller goes on to close `fd`. */
 void linger_take(struct lingering *l, int fd, int64_t now_ms);
 
+/* Takes the descriptor of one that was told that it is not let in, and closes it. These
+ * have half of the entries at most: a flood of them must not cost others their answers. */
+void linger_keep(struct lingering *l, int fd, int64_t now_ms);
+
 /* Reads and discards what came; call it every LINGER_TICK_MS while count > 0. */
 #define LINGER_TICK_MS 20
 void linger_tick(struct lingering *l, int64_t now_ms);

@@ -42,39 +42,17 @@ void loop_unwatch(struct loop *l, int fd)
 
 /* ---- the daemon's callbacks ---- */
 
-static enum MHD_Result may_connect(void *arg, const struct sockaddr *addr, socklen_t len)
-{
-    struct loop *l = arg;
-    int64_t max = (int64_t)l->broker->config->max_connections;
-
-    (void)addr;
-    (void)len;
-    if (atomic_load(&l->server->connections) < max)
-        return MHD_YES;
-    metric_add(METRIC_CONNECTIONS_REFUSED, 1);
-    return MHD_NO;
-}
-
-static int socket_of(struct MHD_Connection *conn)
-{
-    return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-}
-
 static void connection_changed(void *arg, struct MHD_Connection *conn, void **context,
                                enum MHD_ConnectionNotificationCode what)
 {
     struct loop *l = arg;
 
+    (void)conn;
     l->progress = true;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        atomic_fetch_add(&l->server->connections, 1);
-        metric_add(METRIC_CONNECTIONS_ACCEPTED, 1);
-        metric_add(METRIC_CONNECTIONS, 1);
-        *context = connection_open(l, socket_of(conn));
+        *context = accept_taken(l);
     } else {
-        atomic_fetch_sub(&l->server->connections, 1);
-        metric_add(METRIC_CONNECTIONS, -1);
-        connection_close(l, *context);
+        accept_closed(l, *context);
         *context = NULL;
     }
 }
@@ -106,9 +84,10 @@ static struct MHD_Daemon *start_daemon(struct loop *l)
 {
     const struct config *c = l->broker->config;
     return MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, may_connect, l,
-        request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, l->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_ERROR_LOG,
+        0, NULL, NULL, request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL,
+        MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)c->max_connections + 64, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)c->connection_memory_bytes, MHD_OPTION_NOTIFY_COMPLETED, request_completed,
         l, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, l,
@@ -141,13 +120,16 @@ static void on_tick(struct timer *t)
     if (f.waiting)
         ledger_tick(l->broker->publish);
     request_check_bodies(l);
+    accept_tick(l);
+    refusal_tick(l);
     linger_tick(&l->linger, l->now_ms);
     if (l->now_ms - l->checked_ms >= CONNECTION_CHECK_MS) {
         l->checked_ms = l->now_ms;
         connection_check(l);
     }
     (void)!timers_set(&l->timers, &l->tick,
-                      l->now_ms + (l->linger.count ? LINGER_TICK_MS : TICK_MS));
+                      l->now_ms + (l->linger.count || l->refusals.count ? LINGER_TICK_MS
+                                                                        : TICK_MS));
 }
 
 static int wait_ms(struct loop *l)
@@ -209,8 +191,8 @@ static void *loop_main(void *arg)
 
 /* ---- start, drain, stop ---- */
 
-static enum err add_source(struct loop *l, int fd, struct source *s,
-                           void (*ready)(struct source *s, uint32_t events))
+enum err loop_add_source(struct loop *l, int fd, struct source *s,
+                         void (*ready)(struct source *s, uint32_t events))
 {
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = s };
 
@@ -234,9 +216,11 @@ static enum err set_up(struct loop *l)
         return ERR_IO;
     }
     info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    e = add_source(l, info->epoll_fd, &l->daemon_source, on_daemon);
+    e = loop_add_source(l, info->epoll_fd, &l->daemon_source, on_daemon);
     if (!e)
-        e = add_source(l, l->mailbox.fd, &l->mail_source, on_mail);
+        e = loop_add_source(l, l->mailbox.fd, &l->mail_source, on_mail);
+    if (!e)
+        e = accept_start(l);
     l->tick.fire = on_tick;
     if (!e)
         e = timers_set(&l->timers, &l->tick, l->now_ms + TICK_MS);
@@ -268,11 +252,8 @@ enum err loop_start(struct loop *l, struct server *server, struct broker *b,
 static void open_drain(struct letter *letter)
 {
     struct loop *l = (struct loop *)((char *)letter - offsetof(struct loop, drain_letter));
-    MHD_socket fd = MHD_quiesce_daemon(l->daemon);
 
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
-    l->listen_fd = -1;
+    accept_stop(l);
     wait_drain(l);
 }
 
@@ -296,6 +277,8 @@ void loop_stop(struct loop *l)
     mailbox_post(&l->mailbox, &l->stop_letter);
     pthread_join(l->thread, NULL);
     waiters_part(l->broker->waiters, l->index);
+    accept_stop(l);
+    refusal_fini(l);
     linger_fini(&l->linger);
     timers_fini(&l->timers);
     fetch_close(&l->fetch);

@@ -2,9 +2,10 @@
  * loop - one HTTP thread: its daemon, its mailbox, its deadlines, its watch for clients
  * that left.
  *
- * Each loop owns a libmicrohttpd daemon in external epoll mode with a listening socket of
- * its own (SO_REUSEPORT). A connection lives on one loop from accept to close; it is
- * suspended and resumed there only. Other threads talk to a loop through its mailbox.
+ * Each loop owns a libmicrohttpd daemon in external epoll mode and a listening socket of
+ * its own (SO_REUSEPORT), see accept.h. A connection lives on one loop from accept to
+ * close; it is suspended and resumed there only. Other threads talk to a loop through its
+ * mailbox.
  *
  * Two ways to make a connection wait, because of what they cost in the library:
  *   held       the request is complete and its answer is a commit away. The handler
@@ -19,10 +20,12 @@
 #ifndef SLUICE_LOOP_H
 #define SLUICE_LOOP_H
 
+#include "accept.h"
 #include "broker.h"
 #include "connection.h"
 #include "fetch.h"
 #include "linger.h"
+#include "refusal.h"
 #include "timers.h"
 
 #include <microhttpd.h>
@@ -45,7 +48,7 @@ struct loop {
     struct server *server;
     unsigned index;
     struct MHD_Daemon *daemon;
-    int epoll_fd, listen_fd;
+    int epoll_fd;
     pthread_t thread;
     struct mailbox mailbox;
 
@@ -58,7 +61,12 @@ struct loop {
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
     struct connection_list awaiting, replying;
     int64_t checked_ms; /* when connections were last looked through */
-    struct source daemon_source, mail_source;
+    int listen_fd;               /* -1: draining */
+    bool accept_paused;          /* until the next tick: no descriptors */
+    int64_t complained_ms;       /* when that was logged */
+    struct connection *arriving; /* let in, not yet taken by the library */
+    struct refusals refusals;
+    struct source daemon_source, mail_source, listen_source;
     struct letter drain_letter, stop_letter; /* both may be under way at once */
     struct timer tick;
     struct request *last_woken; /* whose answer others may share; within one wakeup */
@@ -71,6 +79,10 @@ struct loop {
 
 MUST_CHECK enum err loop_start(struct loop *l, struct server *server, struct broker *b,
                                unsigned index, int listen_fd);
+
+/* Runs `ready` on the loop whenever `fd` is readable. */
+MUST_CHECK enum err loop_add_source(struct loop *l, int fd, struct source *s,
+                                    void (*ready)(struct source *s, uint32_t events));
 
 /* Any thread: the loop stops listening and answers everybody who waits. */
 void loop_drain(struct loop *l);

@@ -49,12 +49,16 @@ static void send_text(struct request *r, struct out *o, const char *type)
 
 static void put_head(struct out *o, const char *name, const char *kind, const char *help)
 {
+    struct bytes family = bytes_of(name, strcspn(name, "{"));
+
+    if (!*help)
+        return; /* one more of the family before it */
     out_text(o, "# HELP ");
-    out_text(o, name);
+    out_raw(o, family);
     out_text(o, " ");
     out_text(o, help);
     out_text(o, "\n# TYPE ");
-    out_text(o, name);
+    out_raw(o, family);
     out_text(o, " ");
     out_text(o, kind);
     out_text(o, "\n");

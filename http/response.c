@@ -176,6 +176,12 @@ static unsigned status_in(const struct dialect *d, enum problem p)
     return status ? status : problems[p].status;
 }
 
+/* In seconds; NULL: waiting does not help, or nobody knows how long. */
+static const char *retry_after(unsigned status)
+{
+    return status == 429 || status == 503 ? "1" : status == 507 ? "10" : NULL;
+}
+
 static void give_problem(struct request *r, enum problem p, const char *member,
                          uint64_t value, const char *format, va_list ap)
 {
@@ -193,10 +199,8 @@ static void give_problem(struct request *r, enum problem p, const char *member,
     d->write(&o, &v);
     reply_text(r, v.status, d->content_type, bytes_of(o.data, o.len));
     request_keep_problem(r, bytes_of(o.data, o.len));
-    if (v.status == 503)
-        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-    if (v.status == 507)
-        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "10");
+    if (retry_after(v.status))
+        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, retry_after(v.status));
 }
 
 void reply_problem(struct request *r, enum problem p, const char *detail, ...)
@@ -269,22 +273,52 @@ static enum MHD_Result raw_header(void *arg, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
+/* The status line and the headers that all of them have. */
+static void raw_start(struct out *o, unsigned status, size_t length)
+{
+    out_text(o, "HTTP/1.1 ");
+    out_u64(o, status);
+    out_text(o, " ");
+    out_text(o, MHD_get_reason_phrase_for(status));
+    out_text(o, "\r\nConnection: close\r\nContent-Length: ");
+    out_u64(o, length);
+    out_text(o, "\r\n");
+}
+
 size_t reply_raw(struct request *r, char *buf, size_t size)
 {
     struct out o;
     struct raw raw = { &o };
 
     out_init_in(&o, buf, size);
-    out_text(&o, "HTTP/1.1 ");
-    out_u64(&o, r->reply.status);
-    out_text(&o, " ");
-    out_text(&o, MHD_get_reason_phrase_for(r->reply.status));
-    out_text(&o, "\r\nConnection: close\r\nContent-Length: ");
-    out_u64(&o, r->problem.len);
-    out_text(&o, "\r\n");
+    raw_start(&o, r->reply.status, r->problem.len);
     MHD_get_response_headers(r->reply.response, raw_header, &raw);
     out_text(&o, "\r\n");
     out_raw(&o, r->problem);
     reply_fini(r);
     return o.full ? 0 : o.len;
+}
+
+size_t problem_raw(enum problem p, const char *request_id, const char *detail, char *buf,
+                   size_t size)
+{
+    struct problem_view v = { problems[p].title, detail, problems[p].code,
+                              problems[p].status, problems[p].retryable, NULL, 0,
+                              request_id };
+    char text[1024];
+    struct out body, o;
+
+    out_init_in(&body, text, sizeof text);
+    write_problem(&body, &v);
+    out_init_in(&o, buf, size);
+    raw_start(&o, v.status, body.len);
+    out_text(&o, "Content-Type: application/problem+json\r\n");
+    if (retry_after(v.status)) {
+        out_text(&o, "Retry-After: ");
+        out_text(&o, retry_after(v.status));
+        out_text(&o, "\r\n");
+    }
+    out_text(&o, "\r\n");
+    out_raw(&o, bytes_of(body.data, body.len));
+    return o.full || body.full ? 0 : o.len;
 }

@@ -38,12 +38,15 @@ struct request;
     X(TOO_LARGE, 413, false, "too_large", "Body too large")                            \
     X(UNSUPPORTED_TYPE, 415, false, "unsupported_type", "Unsupported media type")      \
     X(BAD_RANGE, 416, false, "bad_range", "Range not satisfiable")                     \
+    X(TOO_MANY_CONNECTIONS, 429, true, "too_many_connections",                         \
+      "Too many connections of this address")                                          \
     X(INTERNAL, 500, true, "internal", "Internal error")                               \
     X(STORE_FAILED, 500, true, "store_failed", "The store failed")                     \
     X(BUFFER_FULL, 503, true, "buffer_full", "Publish buffer full")                    \
     X(READ_BUFFER_FULL, 503, true, "read_buffer_full", "Read buffer full")             \
     X(BUSY, 503, true, "busy", "Too many admin requests at once")                      \
     X(DRAINING, 503, true, "draining", "Shutting down")                                \
+    X(CONNECTIONS_FULL, 503, true, "connections_full", "All connections in use")       \
     X(NOT_READY, 503, true, "not_ready", "Not ready")                                  \
     X(STORE_FULL, 507, true, "store_full", "Store full")                               \
     X(QUOTA_FULL, 507, true, "quota_full", "Topic quota full")
@@ -126,5 +129,9 @@ void reply_store_error(struct request *r, enum err e);
 /* An answer for a request whose body we do not wait for, as bytes for the socket: status
  * line, headers, body. Uses up the reply. Returns the length, 0 when it does not fit. */
 size_t reply_raw(struct request *r, char *buf, size_t size);
+
+/* The same where there is no request: the whole answer, which closes the connection. */
+size_t problem_raw(enum problem p, const char *request_id, const char *detail, char *buf,
+                   size_t size);
 
 #endif

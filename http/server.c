@@ -24,7 +24,20 @@ static void set(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof value);
 }
 
-static int listen_on(const struct sockaddr_storage *addr, socklen_t len)
+/* A parked reader sends nothing for a minute, and its machine may be gone: that is noticed
+ * after idle_timeout or a minute, whichever is less, but not below four seconds. */
+static void keep_alive(int fd, uint64_t idle_timeout_ms)
+{
+    int seconds = idle_timeout_ms < 60000 ? (int)(idle_timeout_ms / 1000) : 60;
+
+    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds / 2 > 1 ? seconds / 2 : 1);
+    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds / 6 > 1 ? seconds / 6 : 1);
+    set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+}
+
+static int listen_on(const struct sockaddr_storage *addr, socklen_t len,
+                     const struct config *c)
 {
     int fd = socket(addr->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -36,11 +49,7 @@ static int listen_on(const struct sockaddr_storage *addr, socklen_t len)
         set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     set(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
     set(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
-    /* A parked reader sends nothing for a minute, and its machine may be gone. */
-    set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
-    set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-    set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+    keep_alive(fd, c->idle_timeout_ms);
     if (bind(fd, (const struct sockaddr *)addr, len) || listen(fd, BACKLOG)) {
         close(fd);
         return -1;
@@ -82,7 +91,7 @@ static enum err start_loops(struct server *s)
     if (check_free(&addr, len))
         return cannot_listen(s);
     for (unsigned i = 0; i < s->broker->config->loops; i++) {
-        int fd = listen_on(&addr, len);
+        int fd = listen_on(&addr, len, s->broker->config);
 
         if (fd < 0)
             return cannot_listen(s);
@@ -110,7 +119,10 @@ enum err server_start(struct broker *b, struct server **out)
     s->loops = calloc(b->config->loops, sizeof *s->loops);
     if (getrandom(&s->start_id, sizeof s->start_id, 0) < 0)
         s->start_id = (uint64_t)clock_mono_us();
-    e = s->loops ? start_loops(s) : ERR_NO_MEMORY;
+    e = addresses_open(b->config->max_connections, b->config->max_connections_per_address,
+                       &s->addresses);
+    if (!e)
+        e = s->loops ? start_loops(s) : ERR_NO_MEMORY;
     if (e) {
         server_stop(s);
         return e;
@@ -136,6 +148,7 @@ void server_stop(struct server *s)
         return;
     for (unsigned i = 0; i < s->count; i++)
         loop_stop(&s->loops[i]);
+    addresses_free(s->addresses);
     free(s->loops);
     free(s);
 }

@@ -13,6 +13,7 @@ struct server {
     unsigned count;
     uint64_t start_id;          /* random; request ids begin with it */
     _Atomic int64_t connections; /* over all loops, against max_connections */
+    struct addresses *addresses; /* NULL: no cap for each address */
     struct loop *loops;
 };
 

@@ -17,11 +17,24 @@ Test(metrics, a_counter_says_so_in_its_name_and_a_gauge_does_not)
 {
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric_info *m = metric_info((enum metric)i);
-        size_t len = strlen(m->name);
-        bool total = len > 6 && !strcmp(m->name + len - 6, "_total");
+        size_t len = strcspn(m->name, "{"); /* without its label */
+        bool total = len > 6 && !strncmp(m->name + len - 6, "_total", 6);
 
         cr_assert(eq(int, total, !strcmp(m->kind, "counter")), "%s", m->name);
         cr_assert(eq(int, strncmp(m->name, "sluice_", 7), 0));
+    }
+}
+
+Test(metrics, those_of_one_name_stand_together_and_the_first_has_the_help)
+{
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        const struct metric_info *m = metric_info((enum metric)i);
+        const struct metric_info *before = i ? metric_info((enum metric)(i - 1)) : m;
+        size_t len = strcspn(m->name, "{") + 1;
+
+        if (!*m->help)
+            cr_assert(i && m->name[len - 1] && !strncmp(m->name, before->name, len), "%s",
+                      m->name);
     }
 }
 
