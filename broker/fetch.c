@@ -28,12 +28,28 @@ enum err fetch_begin(struct fetch *f, struct bytes topic)
     e = f->ops->read_topic(f->reader, topic, &f->topic);
     if (e)
         f->ops->read_end(f->reader);
+    f->open = !e;
     return e;
 }
 
 void fetch_end(struct fetch *f)
 {
-    f->ops->read_end(f->reader);
+    if (f->open)
+        f->ops->read_end(f->reader);
+    f->open = false;
+}
+
+enum err fetch_renew(struct fetch *f)
+{
+    struct topic_state before = f->topic;
+    enum err e;
+
+    fetch_end(f);
+    e = fetch_begin(f, bytes_of(before.name, before.name_len));
+    if (e || f->topic.id == before.id)
+        return e;
+    fetch_end(f);
+    return ERR_NOT_FOUND;
 }
 
 static bool is_live(const struct fetch *f, const struct store_entry *m)

@@ -30,6 +30,7 @@ struct fetch {
     /* Of the open snapshot. */
     struct topic_state topic;
     int64_t now_ms;
+    bool open;
     bool positioned; /* read_next goes on; else read_seek is due */
 };
 
@@ -39,7 +40,11 @@ void fetch_close(struct fetch *f);
 
 /* ERR_OK: the snapshot is open. ERR_NOT_FOUND: no such topic; nothing is open. */
 MUST_CHECK enum err fetch_begin(struct fetch *f, struct bytes topic);
-void fetch_end(struct fetch *f);
+void fetch_end(struct fetch *f); /* harmless when nothing is open */
+
+/* A newer snapshot instead of the open one; all views are void. ERR_NOT_FOUND: the topic is
+ * gone, or is another one of the same name; nothing is open. */
+MUST_CHECK enum err fetch_renew(struct fetch *f);
 
 /* Turns `from` into an offset. */
 MUST_CHECK enum err fetch_resolve(struct fetch *f, struct fetch_from from, uint64_t *offset);

@@ -63,7 +63,9 @@
     X(DELIVERED_MESSAGES, counter, "sluice_delivered_messages_total",                  \
       "Messages put into answers to readers")                                          \
     X(DELIVERED_BYTES, counter, "sluice_delivered_bytes_total",                        \
-      "Bytes of message bodies put into answers to readers")
+      "Bytes of message bodies put into answers to readers")                           \
+    X(BLOBS_HELD, gauge, "sluice_blobs_held",                                          \
+      "Large messages that are gone, kept on disk for downloads under way")
 
 enum metric {
 #define X(id, kind, name, help) METRIC_##id,

@@ -9,16 +9,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "metrics.h"
+#include "sweep.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define SWEEP_BUSY 1000u   /* records taken out beside publishers, at least */
-#define SWEEP_IDLE 4000u   /* and when nobody publishes: 2 KiB of pages each, at most */
-#define TRASH_STEP 256u    /* chunks of 128 KiB: at most 32 MiB of pages in one step */
-#define PAUSE_MS 100     /* after a failed turn, so that a full disk is not a busy loop */
+#define PAUSE_MS 100 /* after a failed turn, so that a full disk is not a busy loop */
 #define WAKES_MAX 1024u
 #define HOMES_MAX 256u
 
@@ -40,13 +38,13 @@ struct writer {
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct chain queue;
-    bool idle, stop;
+    bool idle, stop, trash_released;
 
     /* Writer thread only. */
     struct chain turn, again;
     enum err spoiled;
-    bool trash;
-    int64_t next_due_ms, last_sync_ms;
+    struct sweep sweep;
+    int64_t last_sync_ms;
     int64_t pause_until_ms; /* after a failure: no turn without jobs before; monotonic */
     bool sweep_alone; /* the last sweep failed: publishers must not fail with the next */
     unsigned wakes[WAKES_MAX], wake_count;
@@ -103,13 +101,13 @@ void turn_due(struct turn *t, int64_t due_ms)
 {
     struct writer *w = t->writer;
 
-    if (!w->next_due_ms || due_ms < w->next_due_ms)
-        w->next_due_ms = due_ms;
+    if (!w->sweep.next_due_ms || due_ms < w->sweep.next_due_ms)
+        w->sweep.next_due_ms = due_ms;
 }
 
 void turn_trash(struct turn *t)
 {
-    t->writer->trash = true;
+    t->writer->sweep.trash = true;
 }
 
 enum err turn_spoil(struct turn *t, enum err e)
@@ -169,42 +167,6 @@ static void wake_readers(struct writer *w)
         for (unsigned i = 0; i < w->wake_count; i++)
             waiters_wake(w->o.waiters, w->wakes[i]);
     waiters_flush(w->o.waiters);
-}
-
-/* ---- taking out ---- */
-
-static void look_ahead(struct writer *w)
-{
-    struct store_stats stats;
-
-    if (w->o.ops->stats(w->o.store, &stats))
-        return;
-    w->next_due_ms = stats.next_due_ms;
-    w->trash = stats.trash;
-}
-
-/* Steps grow with what was appended, so that a steady stream is taken out as fast as it
- * comes in. */
-static enum err sweep(struct writer *w, struct turn *t, bool busy)
-{
-    uint64_t max = busy ? SWEEP_BUSY : SWEEP_IDLE;
-    struct store_step step = { 0 };
-    enum err e = ERR_OK;
-
-    if (busy && t->messages * 2 > max)
-        max = t->messages * 2 < SWEEP_IDLE ? t->messages * 2 : SWEEP_IDLE;
-    if (t->messages > max)
-        max = t->messages;
-    if (w->next_due_ms && w->next_due_ms <= t->now_ms) {
-        e = w->o.ops->expire_step(w->o.store, t->now_ms, (unsigned)max, &step);
-        if (!e && !step.more)
-            look_ahead(w);
-    }
-    if (!e && w->trash) {
-        e = w->o.ops->trash_step(w->o.store, TRASH_STEP, &step);
-        w->trash = !e && step.more;
-    }
-    return e;
 }
 
 /* ---- a turn ---- */
@@ -279,24 +241,38 @@ static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
     return ERR_OK;
 }
 
+/* The trash first: its step wants a transaction in which nothing was taken out yet. */
+static enum err sweep_and_run(struct writer *w, struct turn *t)
+{
+    bool busy = w->turn.first != NULL, sweeps = !(busy && w->sweep_alone);
+    enum err e = sweeps ? sweep_trash(&w->sweep) : ERR_OK;
+
+    if (!e)
+        run_jobs(w, t);
+    if (w->spoiled)
+        return w->spoiled;
+    busy = w->turn.first || w->again.first;
+    if (!e && !(busy && w->sweep_alone)) {
+        sweeps = true;
+        e = sweep_expire(&w->sweep, t->now_ms, t->messages, busy);
+    }
+    if (sweeps)
+        w->sweep_alone = e != ERR_OK;
+    return e;
+}
+
 static enum err transaction(struct writer *w, struct turn *t)
 {
     int64_t started_us = clock_mono_us();
     enum err e = w->o.ops->begin(w->o.store);
-    bool busy;
 
     if (e)
         return e;
-    run_jobs(w, t);
-    busy = w->turn.first || w->again.first;
-    if (!w->spoiled && !(busy && w->sweep_alone)) {
-        e = sweep(w, t, busy);
-        w->sweep_alone = e != ERR_OK;
-    }
-    if (w->spoiled || e) {
+    e = sweep_and_run(w, t);
+    if (e) {
         w->o.ops->abort(w->o.store);
         metric_add(METRIC_COMMITS_FAILED, 1);
-        return w->spoiled ? w->spoiled : e;
+        return e;
     }
     return commit(w, t, started_us);
 }
@@ -317,8 +293,7 @@ static void take_turn(struct writer *w)
     e = transaction(w, &t);
     if (e) {
         LOG_WARN("writer", "turn_failed", LOG_S("error", err_name(e)));
-        w->trash = true; /* what the turn found out about deletions is void: look again */
-        w->next_due_ms = 1;
+        sweep_look_again(&w->sweep);
         w->pause_until_ms = clock_mono_ms() + PAUSE_MS;
     }
     atomic_store(&w->healthy, !e || e == ERR_FULL);
@@ -336,21 +311,17 @@ static bool something_due(const struct writer *w)
         return true;
     if (w->pause_until_ms && clock_mono_ms() < w->pause_until_ms)
         return false;
-    return w->trash || (w->next_due_ms && w->next_due_ms <= clock_wall_ms());
+    return sweep_due(&w->sweep);
 }
 
 /* How long to sleep when no job comes; -1: for good. */
 static int64_t sleep_ms(const struct writer *w)
 {
-    int64_t ms = 1000; /* wall clocks jump: look once a second at least */
+    int64_t ms = sweep_sleep_ms(&w->sweep, 1000);
 
     if (w->pause_until_ms > clock_mono_ms())
         return PAUSE_MS;
-    if (!w->next_due_ms)
-        return w->unsynced ? ms : -1;
-    if (w->next_due_ms - clock_wall_ms() < ms)
-        ms = w->next_due_ms - clock_wall_ms();
-    return ms < 1 ? 1 : ms;
+    return ms < 0 && w->unsynced ? 1000 : ms;
 }
 
 static void wait_for_work(struct writer *w)
@@ -393,6 +364,8 @@ static void *writer_main(void *arg)
         pthread_mutex_lock(&w->lock);
         if (!w->queue.first && !w->stop && !something_due(w))
             wait_for_work(w);
+        w->sweep.trash |= w->trash_released;
+        w->trash_released = false;
         work = w->queue.first || w->again.first;
         stopping = w->stop && !work;
         pthread_mutex_unlock(&w->lock);
@@ -411,7 +384,7 @@ static enum err first_look(struct writer *w)
 
     if (e)
         return e;
-    look_ahead(w);
+    sweep_look_ahead(&w->sweep);
     w->o.ops->abort(w->o.store);
     return ERR_OK;
 }
@@ -425,6 +398,7 @@ enum err writer_start(const struct writer_options *o, struct writer **out)
     if (!w)
         return ERR_NO_MEMORY;
     w->o = *o;
+    w->sweep = (struct sweep){ .ops = o->ops, .store = o->store };
     w->healthy = true;
     chain_init(&w->queue);
     chain_init(&w->turn);
@@ -460,6 +434,15 @@ void writer_stop(struct writer *w)
     free(w);
 }
 
+/* With the lock held. True: the thread sleeps, and the caller signals it. */
+static bool wakes_it(struct writer *w)
+{
+    bool wake = w->idle;
+
+    w->idle = false;
+    return wake;
+}
+
 void writer_submit(struct writer *w, struct job *j)
 {
     bool wake;
@@ -469,8 +452,19 @@ void writer_submit(struct writer *w, struct job *j)
     metric_add(METRIC_JOBS_QUEUED, 1);
     pthread_mutex_lock(&w->lock);
     chain_add(&w->queue, j);
-    wake = w->idle;
-    w->idle = false;
+    wake = wakes_it(w);
+    pthread_mutex_unlock(&w->lock);
+    if (wake)
+        pthread_cond_signal(&w->work);
+}
+
+void writer_trash_released(struct writer *w)
+{
+    bool wake;
+
+    pthread_mutex_lock(&w->lock);
+    w->trash_released = true;
+    wake = wakes_it(w);
     pthread_mutex_unlock(&w->lock);
     if (wake)
         pthread_cond_signal(&w->work);

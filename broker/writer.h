@@ -60,6 +60,9 @@ void writer_stop(struct writer *w);
 
 void writer_submit(struct writer *w, struct job *j);
 
+/* Any thread: blob_unpin said that the trash holds something that may be freed now. */
+void writer_trash_released(struct writer *w);
+
 /* Inside run: readers of this topic are to be woken once the turn is committed. */
 void turn_wake(struct turn *t, struct bytes topic);
 /* Inside run: something becomes due at this time. */

@@ -182,7 +182,7 @@ static bool answer(struct request *r, bool last)
     if (e && e != ERR_NOT_FOUND)
         reply_store_error(r, e);
     else if (r->read.form == READ_RAW)
-        raw_message_reply(r, e ? NULL : &m);
+        return raw_message_reply(r, e ? NULL : &m) || answer(r, last);
     else
         build_page(r, start, earliest, skipped);
     return true;
@@ -288,7 +288,7 @@ void read_message_finish(struct request *r)
         reply_store_error(r, e);
     else if (e || m.offset != r->offset)
         no_message(r, f->topic.next_offset);
-    else
-        raw_message_reply(r, &m);
+    else if (!raw_message_reply(r, &m))
+        no_message(r, f->topic.next_offset);
     fetch_end(f);
 }

@@ -1,6 +1,7 @@
 #include "raw_message.h"
 
 #include "base/text.h"
+#include "download.h"
 #include "metrics.h"
 
 #include <stdio.h>
@@ -142,18 +143,18 @@ static void bad_range(struct request *r, uint64_t size)
 
 struct stream { /* a body in chunks on its way out */
     struct loop *loop;
-    struct grant grant;
-    uint64_t blob_id, first;
+    struct grant grant; /* pays for a piece and for this */
+    struct download download;
+    uint64_t first;
 };
 
 static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
 {
     struct stream *s = arg;
-    struct fetch *f = &s->loop->fetch;
     size_t got = 0;
-    enum err e = fetch_blob(f, s->blob_id, s->first + pos, buf, max, &got);
+    enum err e = download_read(&s->download, s->first + pos, buf, max, &got);
 
-    if (e || got == 0) /* it expired under way: better cut than wrong */
+    if (e || got == 0) /* gone, and download_grace is over: better cut than wrong */
         return MHD_CONTENT_READER_END_WITH_ERROR;
     s->loop->progress = true;
     return (ssize_t)got;
@@ -163,22 +164,30 @@ static void stream_free(void *arg)
 {
     struct stream *s = arg;
 
+    download_end(&s->download);
     ledger_release(&s->grant);
     free(s);
 }
 
-static void reply_stream(struct request *r, unsigned status, const struct store_entry *m,
-                         const struct range *range, struct grant *grant)
+/* ERR_NOT_FOUND: nothing is answered, and the grant is still the caller's. */
+static enum err reply_stream(struct request *r, unsigned status, struct store_entry *m,
+                             const struct range *range, struct grant *grant)
 {
     struct stream *s = malloc(sizeof *s);
+    enum err e = s ? ERR_OK : ERR_NO_MEMORY;
 
-    if (!s) {
-        ledger_release(grant);
-        reply_store_error(r, ERR_NO_MEMORY);
-        return;
+    if (!e)
+        e = download_start(&s->download, r->loop->broker, &r->loop->fetch, m);
+    if (e) {
+        free(s);
+        return e;
     }
-    *s = (struct stream){ r->loop, *grant, m->record.blob_id, range->first };
+    s->loop = r->loop;
+    s->grant = *grant;
+    s->first = range->first;
+    *grant = (struct grant){ 0 };
     reply_callback(r, status, range->len, PIECE_BYTES, next_piece, stream_free, s);
+    return ERR_OK;
 }
 
 static void reply_copy(struct request *r, unsigned status, const struct store_entry *m,
@@ -198,34 +207,53 @@ static void reply_copy(struct request *r, unsigned status, const struct store_en
     reply_out(r, status, NULL, &o, grant);
 }
 
-void raw_message_reply(struct request *r, const struct store_entry *m)
+/* True: answered with this message, or with the reason why not. */
+static bool reply_body(struct request *r, struct store_entry *m, const struct range *range,
+                       struct grant *grant)
+{
+    unsigned status = range->partial ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;
+    enum err e = ERR_OK;
+
+    if (m->record.blob_id)
+        e = reply_stream(r, status, m, range, grant);
+    else
+        reply_copy(r, status, m, range, grant);
+    if (!e)
+        return true;
+    ledger_release(grant);
+    if (e == ERR_NOT_FOUND && r->loop->fetch.open)
+        return false;
+    reply_store_error(r, e);
+    return true;
+}
+
+bool raw_message_reply(struct request *r, struct store_entry *m)
 {
     uint64_t size = m ? record_size(&m->record) : 0;
     struct grant grant = { 0 };
     struct range range;
-    unsigned status;
 
     if (!m) {
         reply_empty(r, MHD_HTTP_NO_CONTENT);
-        return;
+        return true;
     }
     if (!read_range(r, size, &range)) {
         bad_range(r, size);
-        return;
+        return true;
     }
     if (ledger_reserve(r->loop->broker->read,
                        m->record.blob_id ? PIECE_BYTES + 1024 : (size_t)range.len + 256,
                        &grant)) {
         reply_read_buffer_full(r);
-        return;
+        return true;
     }
-    status = range.partial ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK;
-    if (m->record.blob_id)
-        reply_stream(r, status, m, &range, &grant);
-    else
-        reply_copy(r, status, m, &range, &grant);
+    if (!reply_body(r, m, &range, &grant))
+        return false;
+    if (!r->reply.response || r->reply.status >= 300)
+        return true;
     add_headers(r, m);
     add_content_range(r, &range, size);
     metric_add(METRIC_DELIVERED_MESSAGES, 1);
     metric_add(METRIC_DELIVERED_BYTES, (int64_t)range.len);
+    return true;
 }

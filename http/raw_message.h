@@ -2,7 +2,8 @@
  * raw_message - a message as it was published: its bytes, its content type, its headers.
  *
  * A whole message is copied once; one in chunks is streamed, a piece at a time as the
- * socket takes it, each piece read under a snapshot of its own. Range (RFC 9110, one
+ * socket takes it, each piece read under a snapshot of its own; it comes whole even if it
+ * is taken out meanwhile (download.h). Range (RFC 9110, one
  * range) gives 206 or 416.
  *
  * Memory:   the copy, or one piece, is reserved in the read ledger.
@@ -13,7 +14,9 @@
 
 #include "request.h"
 
-/* With r->loop->fetch open, whose entry `m` is. NULL: 204, there is none. */
-void raw_message_reply(struct request *r, const struct store_entry *m);
+/* With r->loop->fetch open, whose entry `m` is. NULL: 204, there is none. The snapshot may be
+ * renewed, and *m with it. False: nothing is answered, for the message went in this moment;
+ * look again, under the snapshot that is open now. */
+MUST_CHECK bool raw_message_reply(struct request *r, struct store_entry *m);
 
 #endif

@@ -1,18 +1,15 @@
 /*
- * Blobs and what is left to delete.
+ * Blobs: large bodies in chunks.
  *
  *   begin --> upload --append--> part of the log --expired or removed--> trash --> gone
  *                '--------------- dropped, or found at open --------------^
  *
- *   1. A blob's id is in the table of uploads, or in one record, or in the trash.
- *   2. Sending something to the trash is one row, however large it is; trash_step does
- *      the work in bounded steps.
+ * A blob's id is in the table of uploads, or in one record, or in the trash.
  */
 #include "lmdb_internal.h"
 #include "base/log.h"
 
 #define CHUNK_KEY_LEN 12u
-#define TRASH_KEY_LEN 9u
 #define WRITING       1
 
 enum err lmdb_blob_begin(struct store *s, uint64_t *id)
@@ -72,20 +69,6 @@ enum err lmdb_blob_drop(struct store *s, uint64_t id)
     return e ? e : lmdb_trash_put(s, TRASH_BLOB, id);
 }
 
-static void trash_key(uint8_t key[TRASH_KEY_LEN], enum trash_kind kind, uint64_t id)
-{
-    key[0] = (uint8_t)kind;
-    put_be64(key + 1, id);
-}
-
-enum err lmdb_trash_put(struct store *s, enum trash_kind kind, uint64_t id)
-{
-    uint8_t key[TRASH_KEY_LEN];
-
-    trash_key(key, kind, id);
-    return lmdb_txn_put(s, TABLE_TRASH, bytes_of(key, sizeof key), bytes_of("", 0));
-}
-
 static enum err first_upload(struct store *s, uint64_t *id)
 {
     MDB_cursor *c;
@@ -121,27 +104,6 @@ enum err lmdb_uploads_to_trash(struct store *s)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static enum err first_trash(struct store *s, enum trash_kind *kind, uint64_t *id)
-{
-    MDB_cursor *c;
-    MDB_val k, v;
-    enum err e = lmdb_txn_cursor(s, TABLE_TRASH, &c);
-    const uint8_t *p;
-    int rc;
-
-    if (e)
-        return e;
-    rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
-    if (rc == MDB_NOTFOUND)
-        return ERR_NOT_FOUND;
-    if (rc || k.mv_size != TRASH_KEY_LEN)
-        return lmdb_txn_fail(s, "read the trash", rc ? rc : MDB_CORRUPTED);
-    p = k.mv_data;
-    *kind = (enum trash_kind)p[0];
-    *id = get_be64(p + 1);
-    return ERR_OK;
-}
-
 /* Positions a cursor on the first chunk left of a blob. */
 static enum err first_chunk(struct store *s, uint64_t id, MDB_cursor **c, MDB_val *v)
 {
@@ -161,8 +123,7 @@ static enum err first_chunk(struct store *s, uint64_t id, MDB_cursor **c, MDB_va
     return ERR_OK;
 }
 
-/* ERR_NOT_FOUND: all of it is gone. */
-static enum err free_chunk(struct store *s, uint64_t id, uint64_t *bytes)
+enum err lmdb_blob_free_chunk(struct store *s, uint64_t id, uint64_t *bytes)
 {
     MDB_cursor *c;
     MDB_val v;
@@ -174,70 +135,4 @@ static enum err free_chunk(struct store *s, uint64_t id, uint64_t *bytes)
     *bytes += v.mv_size;
     rc = mdb_cursor_del(c, 0);
     return rc ? lmdb_txn_fail(s, "free a chunk", rc) : ERR_OK;
-}
-
-static enum err free_record(struct store *s, uint64_t topic_id, uint64_t *bytes)
-{
-    struct record r;
-    uint64_t at;
-    MDB_cursor *c;
-    MDB_val v;
-    enum err e = lmdb_txn_cursor(s, TABLE_LOG, &c);
-
-    if (!e)
-        e = lmdb_log_seek(s, c, topic_id, 0, &at, &v);
-    if (e)
-        return e;
-    if (record_decode(bytes_of_val(v), &r))
-        return lmdb_txn_fail(s, "free a message", MDB_CORRUPTED);
-    *bytes += r.body.len;
-    return lmdb_log_take_out(s, c, &r);
-}
-
-static enum err free_one(struct store *s, enum trash_kind kind, uint64_t id,
-                         uint64_t *bytes)
-{
-    switch (kind) {
-    case TRASH_BLOB:
-        return free_chunk(s, id, bytes);
-    case TRASH_TOPIC:
-        return free_record(s, id, bytes);
-    }
-    return lmdb_txn_fail(s, "empty the trash", MDB_CORRUPTED);
-}
-
-/* Frees some of one thing in the trash; its row goes when nothing is left of it. */
-static enum err empty_row(struct store *s, enum trash_kind kind, uint64_t id,
-                          unsigned *left, struct store_step *out)
-{
-    uint8_t key[TRASH_KEY_LEN];
-    enum err e = ERR_OK;
-
-    while (*left && !e) {
-        e = free_one(s, kind, id, &out->bytes);
-        --*left;
-        out->messages += !e;
-    }
-    if (e != ERR_NOT_FOUND)
-        return e;
-    trash_key(key, kind, id);
-    return lmdb_txn_delete(s, TABLE_TRASH, bytes_of(key, sizeof key));
-}
-
-enum err lmdb_trash_step(struct store *s, unsigned max, struct store_step *out)
-{
-    enum trash_kind kind;
-    uint64_t id;
-    enum err e = lmdb_park_return(s);
-
-    *out = (struct store_step){0};
-    if (!e)
-        e = first_trash(s, &kind, &id);
-    while (!e && max) {
-        e = empty_row(s, kind, id, &max, out);
-        if (!e)
-            e = first_trash(s, &kind, &id);
-    }
-    out->more = !e;
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }

@@ -217,6 +217,7 @@ static enum err alloc_parts(struct store *s, const struct store_options *o)
     s->max_readers = o->max_readers;
     s->page_size = (unsigned)sysconf(_SC_PAGESIZE);
     pthread_mutex_init(&s->slots_lock, NULL);
+    lmdb_pins_init(&s->pins);
     s->path = strdup(o->path);
     s->opened_ms = calloc(o->max_readers ? o->max_readers : 1, sizeof *s->opened_ms);
     s->slot_taken = calloc(o->max_readers ? o->max_readers : 1, sizeof *s->slot_taken);
@@ -265,6 +266,7 @@ void lmdb_env_close(struct store *s)
         close(s->lock_fd);
     lmdb_cache_fini(s);
     lmdb_park_fini(&s->park);
+    lmdb_pins_fini(&s->pins);
     pthread_mutex_destroy(&s->slots_lock);
     free(s->slot_taken);
     free((void *)s->opened_ms);

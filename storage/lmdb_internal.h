@@ -9,7 +9,9 @@
  *   lmdb_log      append and take out
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
  *   lmdb_expiry   what is due, in runs
- *   lmdb_blobs    chunks, uploads, trash
+ *   lmdb_blobs    chunks and uploads
+ *   lmdb_trash    what is left to delete, in bounded steps
+ *   lmdb_pins     blobs that somebody reads
  *   lmdb_reader   readers and their snapshots
  *   lmdb_read     what is read under one
  *   lmdb_check    proves the invariants of a whole store
@@ -90,6 +92,14 @@ struct park {
     uint8_t *bytes;
 };
 
+#define PIN_SLOTS 256u
+
+/* Pins by blob id; guarded by lock, which is held for a look at one slot only. */
+struct pins {
+    pthread_mutex_t lock;
+    struct store_pin *first[PIN_SLOTS];
+};
+
 struct store {
     /* Set at open. */
     MDB_env *env;
@@ -104,6 +114,7 @@ struct store {
     bool disk_full; /* the ballast is given up */
     MDB_txn *txn;
     uint64_t txn_number;
+    uint64_t taken_out_in; /* number of the last transaction that took a record out */
     MDB_cursor *cursor[TABLES]; /* of txn; made when first wanted */
     enum err error;             /* what spoilt txn */
     struct totals totals, committed;
@@ -114,6 +125,7 @@ struct store {
 
     /* Any thread. */
     _Atomic size_t cache_bytes;
+    struct pins pins;
     _Atomic int64_t *opened_ms; /* by reader slot; 0: no snapshot is open */
     pthread_mutex_t slots_lock;
     bool *slot_taken; /* guarded by slots_lock */
@@ -253,10 +265,24 @@ enum err lmdb_blob_write(struct store *s, uint64_t id, uint32_t chunk,
 enum err lmdb_blob_drop(struct store *s, uint64_t id);
 /* The blob belongs to a record from now on. ERR_NOT_FOUND: no such upload. */
 enum err lmdb_blob_adopt(struct store *s, uint64_t id);
-enum err lmdb_trash_put(struct store *s, enum trash_kind kind, uint64_t id);
-enum err lmdb_trash_step(struct store *s, unsigned max, struct store_step *out);
 /* At open: uploads that a dead process left go to the trash. */
 enum err lmdb_uploads_to_trash(struct store *s);
+/* Frees the first chunk that is left of a blob. ERR_NOT_FOUND: all of it is gone. */
+enum err lmdb_blob_free_chunk(struct store *s, uint64_t id, uint64_t *bytes);
+
+/* ---- lmdb_trash ---- */
+enum err lmdb_trash_put(struct store *s, enum trash_kind kind, uint64_t id);
+enum err lmdb_trash_step(struct store *s, int64_t now_ms, unsigned max,
+                         struct store_step *out);
+
+/* ---- lmdb_pins ---- */
+void lmdb_pins_init(struct pins *p);
+void lmdb_pins_fini(struct pins *p);
+void lmdb_blob_pin(struct store *s, struct store_pin *pin);
+bool lmdb_blob_unpin(struct store *s, struct store_pin *pin);
+/* Is the blob pinned? Forgets pins whose time is over. *until_ms is lowered to the time of
+ * the first of the others; 0: it was not set yet. */
+bool lmdb_pins_hold(struct store *s, uint64_t blob_id, int64_t now_ms, int64_t *until_ms);
 
 /* ---- lmdb_reader ---- */
 enum err lmdb_reader_open(struct store *s, struct store_reader **out);

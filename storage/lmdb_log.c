@@ -132,6 +132,7 @@ enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, const struct record *
 
     if (e)
         return e;
+    s->taken_out_in = s->txn_number;
     rc = mdb_cursor_del(c, 0);
     return rc ? lmdb_txn_fail(s, "take out a message", rc) : ERR_OK;
 }

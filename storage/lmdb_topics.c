@@ -210,6 +210,7 @@ enum err lmdb_topics_delete(struct store *s, struct store_topic *t)
         e = lmdb_trash_put(s, TRASH_TOPIC, t->state.id);
     if (e)
         return e;
+    s->taken_out_in = s->txn_number;
     s->totals.topics--;
     s->totals.counters.removed += t->state.live;
     s->totals.live -= t->state.live;

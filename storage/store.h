@@ -84,6 +84,19 @@ struct store_step {
     uint64_t messages; /* taken out in this step; may be 0 although there is more */
     uint64_t bytes;    /* of their bodies */
     bool more;         /* the same call has more to do */
+
+    /* trash_step only: */
+    uint64_t held;         /* blobs that it left because of pins */
+    int64_t held_until_ms; /* when the first of these pins lapses; 0: none was left */
+};
+
+/* Keeps a blob from being freed; in the reader's own memory, from blob_pin to blob_unpin. */
+struct store_pin {
+    uint64_t blob_id;
+    int64_t until_ms; /* keeps nothing from then on, by the clock told to trash_step */
+    /* The engine's. */
+    struct store_pin *next, **link;
+    bool left; /* a step left the blob because of this pin */
 };
 
 struct store;        /* an open engine */
@@ -146,8 +159,13 @@ struct store_ops {
     enum err (*expire_step)(struct store *s, int64_t now_ms, unsigned max,
                             struct store_step *out);
     /* Frees up to `max` records or chunks of deleted topics and dropped blobs. They were
-     * counted when they went to the trash; out->messages is how many were freed. */
-    enum err (*trash_step)(struct store *s, unsigned max, struct store_step *out);
+     * counted when they went to the trash; out->messages is how many were freed. Blobs that
+     * are pinned are left; out->more is false when only such are. To be called first in a
+     * transaction: once anything was taken out in it, it does nothing and says more, as a
+     * snapshot opened just now still shows that record. `now_ms` is for pins alone and of a
+     * clock that never goes back. */
+    enum err (*trash_step)(struct store *s, int64_t now_ms, unsigned max,
+                           struct store_step *out);
 
     /* A blob gets chunks 0, 1, 2, ... (each STORE_CHUNK_BYTES but the last). It becomes
      * part of the log by an append that names it, or goes by blob_drop. One that neither
@@ -155,6 +173,13 @@ struct store_ops {
     enum err (*blob_begin)(struct store *s, uint64_t *id);
     enum err (*blob_write)(struct store *s, uint64_t id, uint32_t chunk, struct bytes data);
     enum err (*blob_drop)(struct store *s, uint64_t id);
+
+    /* Until blob_unpin, or pin->until_ms, a record's blob stays readable although the
+     * record is taken out: if a snapshot opened *after* blob_pin still has the record. Any
+     * thread; a blob may have many pins. After a restart there are none. */
+    void (*blob_pin)(struct store *s, struct store_pin *pin);
+    /* True: a trash_step left the blob and may free it now. Harmless when it lapsed. */
+    bool (*blob_unpin)(struct store *s, struct store_pin *pin);
 
     /* STORE_RELAXED: make all commits so far durable. Any thread. */
     enum err (*sync)(struct store *s);

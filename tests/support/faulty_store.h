@@ -103,11 +103,12 @@ static enum err faulty_expire(struct store *s, int64_t now_ms, unsigned max,
     return e ? e : lmdb_store.expire_step(s, now_ms, max, out);
 }
 
-static enum err faulty_trash(struct store *s, unsigned max, struct store_step *out)
+static enum err faulty_trash(struct store *s, int64_t now_ms, unsigned max,
+                             struct store_step *out)
 {
     enum err e = fault(FAULT_TRASH);
 
-    return e ? e : lmdb_store.trash_step(s, max, out);
+    return e ? e : lmdb_store.trash_step(s, now_ms, max, out);
 }
 
 static enum err faulty_remove(struct store *s, struct store_topic *t, uint64_t before,

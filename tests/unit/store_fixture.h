@@ -166,7 +166,7 @@ UNUSED static uint64_t empty_trash(void)
 
     do {
         OK(ops->begin(store));
-        OK(ops->trash_step(store, 100, &step));
+        OK(ops->trash_step(store, 1, 100, &step));
         OK(ops->commit(store));
         freed += step.messages;
     } while (step.more);

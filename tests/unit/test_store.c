@@ -412,7 +412,7 @@ Test(store, counts_a_deleted_topic_at_once_and_frees_it_later)
     cr_assert(eq(u64, stats().counters.removed, 300));
     cr_assert(stats().trash);
     OK(ops->begin(store));
-    OK(ops->trash_step(store, 100, &step));
+    OK(ops->trash_step(store, 1, 100, &step));
     OK(ops->commit(store));
     cr_assert(eq(u64, step.messages, 100));
     cr_assert(step.more);

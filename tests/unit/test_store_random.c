@@ -129,7 +129,7 @@ static void random_act(struct model *m)
     else if (act < 91)
         random_delete(m, t);
     else
-        OK(ops->trash_step(store, 1 + dice(100), &step));
+        OK(ops->trash_step(store, now_ms, 1 + dice(100), &step));
 }
 
 static void compare_topic(const struct model *m, unsigned t)

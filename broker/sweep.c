@@ -1,0 +1,85 @@
+#include "sweep.h"
+
+#include "base/clock.h"
+#include "metrics.h"
+
+#define SWEEP_BUSY 1000u /* records taken out beside publishers, at least */
+#define SWEEP_IDLE 4000u /* and when nobody publishes: 2 KiB of pages each, at most */
+#define TRASH_STEP 256u  /* chunks of 128 KiB: at most 32 MiB of pages in one step */
+
+void sweep_look_ahead(struct sweep *s)
+{
+    struct store_stats stats;
+
+    if (s->ops->stats(s->store, &stats))
+        return;
+    s->next_due_ms = stats.next_due_ms;
+    s->trash = stats.trash;
+}
+
+void sweep_look_again(struct sweep *s)
+{
+    s->trash = true;
+    s->next_due_ms = 1;
+}
+
+static bool hold_is_over(const struct sweep *s)
+{
+    return s->held_until_ms && s->held_until_ms <= clock_mono_ms();
+}
+
+enum err sweep_trash(struct sweep *s)
+{
+    struct store_step step = { 0 };
+    enum err e;
+
+    if (!s->trash && !hold_is_over(s))
+        return ERR_OK;
+    e = s->ops->trash_step(s->store, clock_mono_ms(), TRASH_STEP, &step);
+    if (e)
+        return e;
+    s->trash = step.more;
+    s->held_until_ms = step.held_until_ms;
+    metric_add(METRIC_BLOBS_HELD, (int64_t)(step.held - s->held));
+    s->held = step.held;
+    return ERR_OK;
+}
+
+/* Steps grow with what was appended, so that a steady stream is taken out as fast as it
+ * comes in. */
+enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appended, bool busy)
+{
+    uint64_t max = busy ? SWEEP_BUSY : SWEEP_IDLE;
+    struct store_step step = { 0 };
+    enum err e;
+
+    if (!s->next_due_ms || s->next_due_ms > now_ms)
+        return ERR_OK;
+    if (busy && appended * 2 > max)
+        max = appended * 2 < SWEEP_IDLE ? appended * 2 : SWEEP_IDLE;
+    if (appended > max)
+        max = appended;
+    e = s->ops->expire_step(s->store, now_ms, (unsigned)max, &step);
+    if (!e && !step.more)
+        sweep_look_ahead(s);
+    return e;
+}
+
+bool sweep_due(const struct sweep *s)
+{
+    return s->trash || hold_is_over(s) ||
+           (s->next_due_ms && s->next_due_ms <= clock_wall_ms());
+}
+
+int64_t sweep_sleep_ms(const struct sweep *s, int64_t most_ms)
+{
+    int64_t ms = most_ms;
+
+    if (!s->next_due_ms && !s->held_until_ms)
+        return -1;
+    if (s->next_due_ms && s->next_due_ms - clock_wall_ms() < ms)
+        ms = s->next_due_ms - clock_wall_ms();
+    if (s->held_until_ms && s->held_until_ms - clock_mono_ms() < ms)
+        ms = s->held_until_ms - clock_mono_ms();
+    return ms < 1 ? 1 : ms;
+}

@@ -1,0 +1,45 @@
+/*
+ * sweep - what the writer takes out between jobs: messages whose time is over, and the
+ * space of what was deleted.
+ *
+ * Each call is a bounded step inside the writer's transaction. The space of a large message
+ * that somebody downloads is left until the download ends, or has had its time.
+ *
+ * Units:    wall clock for what is due, monotonic for downloads; milliseconds.
+ * Threads:  the writer.
+ */
+#ifndef SLUICE_SWEEP_H
+#define SLUICE_SWEEP_H
+
+#include "store.h"
+
+struct sweep {
+    const struct store_ops *ops;
+    struct store *store;
+    bool trash;            /* something waits in the trash that may be freed now */
+    int64_t next_due_ms;   /* wall clock; 0: nothing becomes due */
+    int64_t held_until_ms; /* when the first download loses its hold; 0: none has one */
+    uint64_t held;         /* blobs that wait for downloads */
+};
+
+/* Asks the store what there is to do. A transaction must be open. */
+void sweep_look_ahead(struct sweep *s);
+
+/* What the store said in a transaction that failed is void: look at everything again. */
+void sweep_look_again(struct sweep *s);
+
+/* Frees some of the trash. First thing in a transaction, see store_ops.trash_step. */
+MUST_CHECK enum err sweep_trash(struct sweep *s);
+
+/* Takes out what is due; `appended` messages came in this transaction, `busy`: beside
+ * jobs. */
+MUST_CHECK enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appended,
+                                 bool busy);
+
+/* Is there work for one of the two? */
+bool sweep_due(const struct sweep *s);
+/* Until when there is none; -1: for good. Wall clocks jump: never above `most_ms` if
+ * anything waits for its time. */
+int64_t sweep_sleep_ms(const struct sweep *s, int64_t most_ms);
+
+#endif
