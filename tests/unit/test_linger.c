@@ -99,3 +99,30 @@ Test(linger, has_room_for_so_many_and_closes_the_others_at_once)
     linger_fini(&lingering);
     cr_assert(eq(i64, metric_get(METRIC_CONNECTIONS_LINGERING), 0));
 }
+
+Test(linger, keeps_half_of_its_room_from_those_who_are_not_let_in)
+{
+    for (int i = 0; i < LINGER_MAX; i++) {
+        int pair[2];
+
+        cr_assert(eq(int, socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0));
+        linger_keep(&lingering, pair[0], 0);
+    }
+    cr_assert(eq(uint, lingering.count, LINGER_MAX / 2));
+    answered_early(0);
+    cr_assert(eq(uint, lingering.count, LINGER_MAX / 2 + 1));
+    linger_fini(&lingering);
+}
+
+Test(linger, reads_the_request_of_one_it_cannot_keep_so_that_the_answer_arrives)
+{
+    char answer[8];
+
+    lingering.count = LINGER_MAX / 2; /* no room */
+    cr_assert(eq(int, (int)send(client, "GET", 3, MSG_NOSIGNAL), 3));
+    cr_assert(eq(int, (int)write(ours, "503", 3), 3));
+    linger_keep(&lingering, ours, 0);
+    cr_assert(eq(int, (int)read(client, answer, sizeof answer), 3));
+    cr_assert(eq(int, (int)read(client, answer, sizeof answer), 0)); /* no reset */
+    cr_assert(eq(uint, lingering.count, LINGER_MAX / 2));
+}
