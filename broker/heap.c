@@ -53,7 +53,9 @@ void heap_sight_now(struct heap_sight *s)
 
 void heap_count_used(struct heap_sight *s)
 {
-    s->used_bytes = mallinfo2().uordblks;
+    struct mallinfo2 m = mallinfo2();
+
+    s->used_bytes = m.uordblks + m.hblkhd;
 }
 
 static int64_t spare_bytes(const struct heap_sight *s)

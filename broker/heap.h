@@ -6,14 +6,16 @@
  * back at once, at the price of some milliseconds in which nobody else may allocate. So
  * that is done when there is something to gain, and at a good moment:
  *
- *   gain     spare memory (anonymous, and not in a used block of the heaps) has grown by
- *            more than HEAP_WORTH_BYTES since it was last given back, or was less
+ *   gain     spare memory (anonymous, and not in a used block) has grown by more than
+ *            HEAP_WORTH_BYTES since it was last given back, or was less
  *   moment   QUIET: the process used less than a fifth of one core since the last look.
  *            PRESSED: more than three quarters of memory_limit are in use; then under load
  *            too, but every HEAP_PRESSED_MS at most
  *
- * Blocks mapped one by one and stacks count as spare: they are looked for once, in vain, and
- * then known.
+ * What is spare but cannot be given back (stacks, rests of pages) is searched for once, in
+ * vain, and then known. Blocks mapped one by one count as used, all of them, although some
+ * are not touched yet: when they go, spare memory seems to grow. That costs a search too many;
+ * to count them as spare would hide what is freed while they go.
  *
  * Units:    bytes, microseconds.
  * Threads:  heap_set_up before the first thread; the rest on main, which serves nobody.
@@ -37,7 +39,7 @@ struct heap {
 
 struct heap_sight { /* what a look sees */
     uint64_t anon_bytes;
-    uint64_t used_bytes; /* of the heaps, handed out; counting walks all free blocks */
+    uint64_t used_bytes; /* handed out; counting walks all free blocks */
     int64_t cpu_us;      /* that the process has used so far */
     int64_t now_us;      /* monotonic */
 };
