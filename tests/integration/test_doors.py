@@ -1,0 +1,291 @@
+"""Every way in for messages, held against the same table of promises. A route that could store
+messages and stands in neither of the two tables below fails the last test."""
+import datetime
+import json
+import os
+import re
+import unittest
+
+from sluicetest import ROOT, BrokerTest, SoloBrokerTest, quote, until
+
+INLINE = 64 << 10
+MESSAGE = 1 << 20
+BATCH = 256 << 10
+SETTINGS = {"publish_buffer": "512KiB", "inline_max": "64KiB", "max_message_bytes": "1MiB",
+            "max_batch_bytes": "256KiB", "min_body_rate": "0"}
+
+
+def native(path):
+    return lambda topic: "/v1/topics/%s/%s" % (quote(topic), path)
+
+
+def pulsar(path):
+    """For topics such as persistent://public/default/x."""
+    def of(topic):
+        domain, name = topic.split("://public/default/")
+        return path % (domain, quote(name))
+    return of
+
+
+def of_objects(member, form):
+    return lambda texts: form % ",".join(json.dumps({member: t}) for t in texts)
+
+
+class Door:
+    def __init__(self, name, route, path, body, limit, bad, many=True, topic="%s", type="text/plain", ok=201,
+                 chunked=False, error="application/problem+json", large=1):
+        self.name, self.route, self.path, self.body, self.limit, self.bad = name, route, path, body, limit, bad
+        self.many, self.topic, self.type, self.ok, self.chunked = many, topic, type, ok, chunked
+        self.error, self.large = error, large
+
+    def texts(self):
+        """What a request of this door brings; some 30 KB, or more than is ever held whole."""
+        return ["%d" % i + "x" * (10000 * self.large) for i in range(3 if self.many else 1)]
+
+    def headers(self, more=None):
+        return dict({"Content-Type": self.type}, **more or {})
+
+    def send(self, broker, topic, body=None, headers=None):
+        body = self.body(self.texts()) if body is None else body
+        body = body.encode() if isinstance(body, str) else body
+        with broker.client() as c:
+            if self.chunked:
+                half = len(body) // 2
+                return c.ask_chunked("POST", self.path(topic), [body[:half], body[half:]], self.headers(headers))
+            return c.ask("POST", self.path(topic), body, self.headers(headers))
+
+
+def door_of_one(name, **options):
+    return Door(name, "POST /v1/topics/{}/messages", native("messages"), lambda texts: texts[0], MESSAGE,
+                (None, {"TTL": "soon"}), many=False, **options)
+
+
+def door_of_batches(name, body, bad, type):
+    return Door(name, "POST /v1/topics/{}/messages:batch", native("messages:batch"), body, BATCH, (bad, {}), type=type)
+
+
+def door_of_pulsar(domain, tail="", shape=""):
+    return Door("pulsar, %s%s" % (domain, tail), "POST /topics/%s/{}/{}/{}%s" % (domain, shape),
+                pulsar("/topics/%s/public/default/%s" + tail), of_objects("payload", '{"messages":[%s]}'), BATCH,
+                ('{"messages":[{"payload":"a"},7]}', {}), topic=domain + "://public/default/%s",
+                type="application/json", ok=200, error="application/json")
+
+
+DOORS = [
+    door_of_one("one message", large=3),
+    door_of_one("one message, chunked", chunked=True, large=3),
+    door_of_one("a large upload", large=20),
+    door_of_one("a large upload, chunked", chunked=True, large=20),
+    door_of_batches("NDJSON", lambda texts: "".join(json.dumps({"data": t}) + "\n" for t in texts),
+                    '{"data":"a"}\n{"date":"b"}\n', "application/x-ndjson"),
+    door_of_batches("an object of messages", of_objects("data", '{"messages":[%s]}'),
+                    '{"messages":[{"data":"a"},{}]}', "application/json"),
+    door_of_batches("an array of messages", of_objects("data", "[%s]"), '[{"data":"a"},{}]', "application/json"),
+    door_of_pulsar("persistent"),
+    door_of_pulsar("persistent", "/partitions/0", "/partitions/{}"),
+    door_of_pulsar("non-persistent"),
+    door_of_pulsar("non-persistent", "/partitions/0", "/partitions/{}"),
+]
+
+# Routes that change something and bring no messages.
+NO_DOORS = {"POST /v1/topics/{}:purge", "PUT /v1/topics/{}"}
+
+
+class TheTable:
+    def each_door(self):
+        """Each door with a topic of its own for this test."""
+        for i, door in enumerate(DOORS):
+            yield door, door.topic % ("%s-%d" % (self.name, i))
+
+    def given_topic(self, topic, **settings):
+        a = self.broker.ask("PUT", "/v1/topics/" + quote(topic), json.dumps(settings))
+        self.assertEqual(a.status, 201, a)
+
+    def assertRefused(self, door, answer, status):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.header("Content-Type"), door.error)
+
+    def assertNothingStored(self, topic):
+        a = self.broker.ask("GET", "/v1/topics/" + quote(topic))
+        if a.status != 404:
+            self.assertEqual((a.json["next"], a.json["messages"], a.json["bytes"]), (0, 0, 0))
+
+
+class Doors(TheTable, BrokerTest):
+    settings = SETTINGS
+
+    def test_what_comes_in_is_stored(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                a = door.send(self.broker, topic)
+                self.assertEqual((a.status, a.header("Durability")), (door.ok, "fsync"), a)
+                for i, text in enumerate(door.texts()):
+                    self.assertEqual(self.broker.message(topic, i).text, text)
+                self.assertEqual(self.broker.topic(topic)["next"], len(door.texts()))
+        self.assertIdle()
+        self.assertConserved()
+
+    def test_its_bytes_are_in_the_ledger_while_they_come_in(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                body = door.body(door.texts()).encode()
+                with self.broker.client() as c:
+                    framing = {"Transfer-Encoding": "chunked"} if door.chunked else {"Content-Length": str(len(body))}
+                    c.send(c.head("POST", door.path(topic), door.headers(framing)))
+                    c.send(b"%x\r\n%s\r\n" % (len(body), body) if door.chunked else body[:-1])
+                    least = len(body) if len(body) <= INLINE else 2 * 131056
+                    until(lambda: self.broker.metric("sluice_publish_buffer_bytes") >= least, what="it is reserved")
+                    c.send(b"0\r\n\r\n" if door.chunked else body[-1:])
+                    self.assertEqual(c.answer().status, door.ok)
+                self.assertIdle()
+
+    def test_no_more_than_its_limit_comes_in(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                with self.broker.client() as c:
+                    if door.chunked:
+                        c.send(c.head("POST", door.path(topic), door.headers({"Transfer-Encoding": "chunked"})))
+                        c.send(b"%x\r\n%s\r\n" % (door.limit + 1, b" " * (door.limit + 1)))
+                    else:  # refused by its length alone
+                        c.send(c.head("POST", door.path(topic), door.headers({"Content-Length": str(door.limit + 1)})))
+                    self.assertRefused(door, c.answer(), 413)
+                self.assertNothingStored(topic)
+        self.assertIdle()
+
+    def test_bad_input_stores_nothing(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                body, headers = door.bad
+                self.assertRefused(door, door.send(self.broker, topic, body, headers), 400)
+                self.assertNothingStored(topic)
+        self.assertIdle()
+
+    def test_who_breaks_off_stores_nothing(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                body = door.body(door.texts()).encode()
+                with self.broker.client() as c:
+                    framing = {"Transfer-Encoding": "chunked"} if door.chunked else {"Content-Length": str(len(body))}
+                    c.send(c.head("POST", door.path(topic), door.headers(framing)))
+                    c.send(b"%x\r\n%s\r\n" % (len(body), body) if door.chunked else body[:-1])
+                    until(lambda: self.broker.metric("sluice_publish_buffer_bytes") > 0, what="it is coming in")
+                self.assertIdle()
+                self.assertNothingStored(topic)
+
+    def test_the_topics_quota_holds(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.given_topic(topic, max_bytes=9000, overflow="reject")
+                a = door.send(self.broker, topic)
+                self.assertRefused(door, a, 507)
+                self.assertIsNotNone(a.header("Retry-After"))
+                self.assertNothingStored(topic)
+        self.assertIdle()
+
+    def test_the_topics_ttl_is_given_to_all(self):
+        def at(text):
+            return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.given_topic(topic, ttl="90m")
+                self.assertEqual(door.send(self.broker, topic).status, door.ok)
+                messages = self.broker.read(topic).json["messages"]
+                self.assertEqual(len(messages), len(door.texts()))
+                for m in messages:
+                    self.assertEqual((at(m["expires_at"]) - at(m["time"])).total_seconds(), 5400)
+
+    def test_a_wait_that_is_none_is_refused(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.assertRefused(door, door.send(self.broker, topic, headers={"Prefer": "wait=soon"}), 400)
+                self.assertNothingStored(topic)
+
+
+class DoorsShut(TheTable, SoloBrokerTest):
+    def hold_the_buffer(self):
+        """Full of requests that send nothing: their bytes are reserved, not here."""
+        held = []
+        for _ in range(2):
+            c = self.broker.client()
+            self.addCleanup(c.close)
+            c.send(c.head("POST", "/v1/topics/holder/messages:batch",
+                          {"Content-Length": "250000", "Content-Type": "application/x-ndjson"}))
+            held.append(c)
+        until(lambda: self.broker.metric("sluice_publish_buffer_bytes") >= 500000, what="the buffer is held")
+        return held
+
+    def test_when_the_buffer_is_full(self):
+        self.start(**SETTINGS)
+        held = self.hold_the_buffer()
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                a = door.send(self.broker, topic, headers={"Prefer": "wait=0"})
+                self.assertRefused(door, a, 503)
+                self.assertGreaterEqual(int(a.header("Retry-After")), 1)
+                self.assertNothingStored(topic)
+        for c in held:
+            c.close()
+        self.assertIdle()
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.assertEqual(door.send(self.broker, topic, headers={"Prefer": "wait=0"}).status, door.ok)
+        self.assertLessEqual(self.broker.metric("sluice_publish_buffer_high_water_bytes"), 512 << 10)
+
+    def test_until_there_is_room_for_who_waits(self):
+        self.start(**SETTINGS)
+        held = self.hold_the_buffer()
+        waiting = []
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                body = door.body(door.texts()).encode()
+                c = self.broker.client()
+                self.addCleanup(c.close)
+                framing = {"Transfer-Encoding": "chunked"} if door.chunked else {"Content-Length": str(len(body))}
+                c.send(c.head("POST", door.path(topic), door.headers(framing)))
+                until(lambda: self.broker.metric("sluice_publish_waiting") == len(waiting) + 1, what="it waits")
+                waiting.append((door, topic, c, body))
+        for c in held:
+            c.close()
+        for door, topic, c, body in waiting:
+            with self.subTest(door=door.name):
+                c.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if door.chunked else body)
+                self.assertEqual(c.answer().status, door.ok)
+                self.assertEqual(self.broker.topic(topic)["next"], len(door.texts()))
+        self.assertIdle()
+
+    def test_to_topics_that_may_not_be_made(self):
+        self.start(auto_create=False, **SETTINGS)
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.assertRefused(door, door.send(self.broker, topic), 404)
+                self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic)).status, 404)
+        self.assertIdle()
+
+
+class Routes(unittest.TestCase):
+    """Is every route in one of the two tables, and in no more than one?"""
+
+    def read(self, path):
+        with open(os.path.join(ROOT, path)) as f:
+            return f.read()
+
+    def changing_routes(self):
+        rows = re.findall(r'\{\s*"(POST|PUT|PATCH)",\s*"(/[^"]*)",\s*(?:NULL|"(\w+)")', self.read("http/routes.c"))
+        return {"%s %s" % (m, re.sub(r"\{\w+\}", "{}", path) + (verb and ":" + verb)) for m, path, verb in rows
+                if m != "PATCH"}
+
+    def documented_routes(self):
+        found, path = set(), None
+        for line in self.read("http/openapi.yaml").split("\n"):
+            path = (re.match(r"  (/\S+):$", line) or [None, path])[1]
+            method = re.match(r"    (post|put):$", line)
+            if method and path:
+                found.add("%s %s" % (method[1].upper(), re.sub(r"\{\w+\}", "{}", path)))
+        return found
+
+    def test_every_route_that_brings_messages_is_in_the_table(self):
+        doors = {d.route for d in DOORS}
+        self.assertGreater(len(self.changing_routes()), 5)
+        self.assertEqual(self.changing_routes(), doors | NO_DOORS)
+        self.assertEqual(self.documented_routes(), doors | NO_DOORS)
+        self.assertFalse(doors & NO_DOORS)
