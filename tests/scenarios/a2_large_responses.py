@@ -3,6 +3,10 @@
 
 Memory does not scale with readers times size, and it comes back: what the broker says it
 holds is 0 right after a wave, and the process is back near where it was.
+
+Guards: messages of this size held whole, with buffers for as many as ask, for `waves`; for
+`steady` a broker that forgets a free() now and then. The number of threads is the program's
+own: no setting makes it grow with clients.
 """
 import os
 import threading
@@ -24,9 +28,7 @@ class Caps:
         self.idle_s = c.pick(1, 18)  # and 2 s after each
         self.memory, self.publish, self.read = c.pick((64, 16, 8), (256, 64, 32))
 
-    def settings(self, c):
-        if c.guard:
-            return BOUNDLESS
+    def settings(self):
         return {"memory_limit": "%dMiB" % self.memory, "publish_buffer": "%dMiB" % self.publish,
                 "read_buffer": "%dMiB" % self.read}
 
@@ -41,14 +43,16 @@ def wave(c, b, caps, body, number, sampler):
     c.report.check("wave %d: all get it, byte by byte" % number, good,
                    "%d x %s" % (caps.readers, mib(len(body))), str(f["statuses"]))
     time.sleep(2)
-    left = [s["publish_buffer_bytes"] + s["read_buffer_bytes"] for s in sampler.between(ended)]
-    c.report.equal("wave %d: active bytes within 2 s, least" % number, int(min(left)), 0)
+    after = [(s["t"] - ended, s["publish_buffer_bytes"] + s["read_buffer_bytes"]) for s in sampler.between(ended)]
+    back = [t for t, left in after if not left]
+    c.report.equal("wave %d: active bytes after 2 s" % number, int(after[-1][1]), 0)
+    c.report.figure("... 0 after", "%.2f s" % (back[0] if back else -1))
     return began, ended
 
 
 def waves(c):
     caps, body = Caps(c), os.urandom(SIZE)
-    with ScenarioBroker(**caps.settings(c)) as b:
+    with ScenarioBroker(**(BOUNDLESS if c.guard else caps.settings())) as b:
         idle, threads = b.rss_anon(), b.threads()
         loops = 2 if c.guard else int(b.ask("GET", "/v1/limits").json["settings"]["loops"]["value"])
         assert b.publish("large", body).status == 201
@@ -67,9 +71,10 @@ def waves(c):
         c.report.figure("... a copy for each reader would be", mib(caps.readers * SIZE))
         peaks = [sampler.most("RssAnon", *t) for t in times]
         if len(peaks) > 2:
-            c.report.most("waves 3 and on, most, to wave 2's", max(peaks[2:]), 1.05 * peaks[1] + 1 * MiB, mib)
+            c.report.most("waves 3 and on, most, to wave 2's", max(peaks[2:]), 1.05 * peaks[1], mib, close=False)
         c.report.most("RssAnon after the last wave", sampler.samples[-1]["RssAnon"], idle + 64 * MiB, mib)
         c.report.figure("RssAnon: idle, waves", "%s" % mib(idle), ", ".join(mib(p) for p in peaks))
+        c.report.key("waves %s" % ", ".join(mib(p) for p in peaks))
         sampler.save(c, "a2-waves")
 
 
@@ -89,16 +94,17 @@ def in_and_out(b, until_, n, lost):
 def steady(c):
     """Three messages a second in and out. Their TTL keeps the store small."""
     caps, n, lost = Caps(c), [], []
-    with ScenarioBroker(default_ttl="10s", **caps.settings(c)) as b:
+    with ScenarioBroker(default_ttl="10s", disarm="leak" if c.guard else None, **caps.settings()) as b:
         in_and_out(b, time.monotonic() + 2, [], lost)
         with Sampler(b, 0.25) as sampler:
             began = time.monotonic()
-            t = threading.Thread(target=in_and_out, args=(b, began + c.pick(18, 1800), n, lost))
+            t = threading.Thread(target=in_and_out, args=(b, began + c.pick(16, 1800), n, lost))
             t.start()
             t.join()
             ended = time.monotonic()
         c.report.check("each comes back equal", n and not lost, len(n), "lost %d" % len(lost))
         settled(b, 2, c.report, "nothing held at the end")
+        c.report.key("%d messages of %s" % (len(n), mib(SIZE)))
         if not is_sanitized():
             check_flat(c.report, sampler, began, ended)
         sampler.save(c, "a2-steady")
@@ -106,6 +112,6 @@ def steady(c):
 
 if __name__ == "__main__":
     main("A2 large responses", [
-        Part("waves", waves, fails=["RssAnon, most"]),
-        Part("steady", steady),
+        Part("waves", waves, fails=["RssAnon, most"], takes=(13, 150)),
+        Part("steady", steady, fails=["RssAnon, rise over the last two thirds"], takes=(18, 1810)),
     ])

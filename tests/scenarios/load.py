@@ -68,6 +68,7 @@ class ScenarioBroker(Broker):
             self.preload.append(tool("slowdisk.so"))
             self.environment.update(SLOWDISK_BYTES_PER_S=str(slowdisk), SLOWDISK_CONTROL=self.control,
                                     SLOWDISK_STATS=self.stats)
+        self.disarmed = bool(disarm)
         if disarm:
             self.preload.append(tool("disarm.so"))
             self.environment["DISARM"] = disarm
@@ -89,6 +90,18 @@ class ScenarioBroker(Broker):
 
     def memory_limit(self):
         return size_of(self.settings.get("memory_limit", 256 * MiB))
+
+    def end(self, seconds):
+        """SIGTERM; the exit status and how long it took. No end in time kills it: status None."""
+        began = time.monotonic()
+        self.terminate()
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            status = None
+        self.check_log()
+        self.kill()
+        return status, time.monotonic() - began
 
     def disk(self, *orders):
         """New orders for the slow disk: disk("hold 1"), disk("rate 1000000", "fail sync EIO")."""
@@ -113,7 +126,7 @@ class ScenarioBroker(Broker):
                   ("runs" if ended is None else "ended with %d" % ended))
             print("".join("   | %s\n" % line for line in self.log(2000).splitlines()[-12:]))
         try:
-            if kind is None and self.process is not None:
+            if kind is None and self.process is not None and not self.disarmed:
                 self.stop()
         finally:
             self.remove()

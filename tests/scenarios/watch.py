@@ -21,12 +21,26 @@ def proc_status(pid):
     return out
 
 
-class Sampler(threading.Thread):
-    """Looks at the broker every so often: /metrics over one connection, /proc/PID."""
+def unacknowledged(port, client_port=None):
+    """Bytes that the broker on this port gave to the kernel and its clients have not acknowledged:
+    of all its connections, or of the one with this client."""
+    total = 0
+    with open("/proc/net/tcp") as f:
+        for line in f.readlines()[1:]:
+            w = line.split()
+            if int(w[1].split(":")[1], 16) == port and client_port in (None, int(w[2].split(":")[1], 16)) and \
+                    w[3] != "0A":
+                total += int(w[4].split(":")[0], 16)
+    return total
 
-    def __init__(self, broker, every=0.25, keep=None):
+
+class Sampler(threading.Thread):
+    """Looks at the broker every so often: /metrics over one connection, /proc/PID; `queues`:
+    also what lies in the kernel for its clients."""
+
+    def __init__(self, broker, every=0.25, queues=False):
         super().__init__(daemon=True)
-        self.broker, self.every, self.keep = broker, every, keep
+        self.broker, self.every, self.queues = broker, every, queues
         self.samples, self.ended, self.error = [], threading.Event(), None
         self.client = broker.client(30)
         self.lock = threading.Lock()
@@ -34,7 +48,8 @@ class Sampler(threading.Thread):
     def look(self):
         began = time.monotonic()
         a = self.client.ask("GET", "/metrics")
-        s = {"t": began, "scrape_ms": (time.monotonic() - began) * 1000, "scrape_bytes": len(a.body)}
+        s = {"t": began, "scrape_ms": (time.monotonic() - began) * 1000, "scrape_bytes": len(a.body),
+             "scrape_lines": a.body.count(b"\n")}
         for line in a.body.decode().splitlines():
             if line and line[0] != "#" and "_bucket" not in line:
                 name, value = line.rsplit(" ", 1)
@@ -42,6 +57,8 @@ class Sampler(threading.Thread):
         pid = self.broker.process.pid
         s.update(proc_status(pid))
         s["fds"] = len(os.listdir("/proc/%d/fd" % pid))
+        if self.queues:
+            s["kernel_queues"] = unacknowledged(self.broker.port)
         return s
 
     def run(self):
