@@ -2,7 +2,9 @@
 import hashlib
 import random
 import socket
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from sluicetest import PATIENCE, Broker, BrokerTest, Client, quote, until
 
@@ -165,6 +167,36 @@ class Downloads(DownloadTest):
                 self.assertTrue(c.is_silent(1))
             self.assertLess(self.broker.metric("sluice_commits_total") - before, 10)
             self.expect_whole(reader)
+        self.expect_space_back()
+
+
+    def test_a_download_that_begins_beside_a_purge_comes_whole_or_is_refused(self):
+        """The message goes while it is looked for: there is no third way, such as a cut."""
+        part = BODY[:400000]  # above inline_max, below what the kernel holds
+        outcomes, stop = [], threading.Event()
+
+        def reads():
+            with self.broker.client() as c:
+                while not stop.is_set():
+                    a = c.ask("GET", "/v1/topics/%s/messages" % quote(self.name),
+                              headers={"Accept": "application/octet-stream"})
+                    outcomes.append((a.status, a.body == part))
+
+        self.broker.offset(self.name, b"so that the topic is there")
+        self.purge()
+        self.before = self.broker.metric("sluice_store_used_bytes")
+        with ThreadPoolExecutor(4) as pool:
+            readers = [pool.submit(reads) for _ in range(4)]
+            try:
+                for _ in range(60):
+                    self.broker.offset(self.name, part)
+                    self.purge()
+            finally:
+                stop.set()
+            for reader in readers:
+                reader.result(PATIENCE)
+        self.assertLessEqual(set(outcomes), {(200, True), (204, False)})
+        self.assertIn((200, True), outcomes)
         self.expect_space_back()
 
 
