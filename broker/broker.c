@@ -52,7 +52,14 @@ static enum err make_ledgers(struct broker *b)
     return ERR_OK;
 }
 
-enum err broker_open(const struct config *c, struct limits *limits, struct broker **out)
+static enum err make_rates(struct broker *b, struct config *c)
+{
+    b->rate = rate_new(rate_table_bytes(c->memory_limit_bytes));
+    b->tune = b->rate ? tune_new(c, b->rate) : NULL;
+    return b->tune ? ERR_OK : ERR_NO_MEMORY;
+}
+
+enum err broker_open(struct config *c, struct limits *limits, struct broker **out)
 {
     struct broker *b = calloc(1, sizeof *b);
     enum err e = b ? ERR_OK : ERR_NO_MEMORY;
@@ -63,6 +70,8 @@ enum err broker_open(const struct config *c, struct limits *limits, struct broke
     b->limits = limits;
     b->started_ms = clock_wall_ms();
     e = make_ledgers(b);
+    if (!e)
+        e = make_rates(b, c);
     if (!e)
         e = open_store(b);
     if (!e)
@@ -85,6 +94,8 @@ void broker_close(struct broker *b)
     if (b->store)
         b->ops->close(b->store);
     waiters_free(b->waiters);
+    tune_free(b->tune);
+    rate_free(b->rate);
     ledger_free(b->publish);
     ledger_free(b->read);
     ledger_free(b->json);

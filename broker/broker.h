@@ -10,7 +10,9 @@
 #include "config.h"
 #include "ledger.h"
 #include "limits.h"
+#include "rate.h"
 #include "store.h"
+#include "tune.h"
 #include "waiters.h"
 #include "writer.h"
 
@@ -19,6 +21,8 @@
 struct broker {
     const struct config *config;
     struct limits *limits;
+    struct rate *rate; /* how fast messages may come in */
+    struct tune *tune; /* changes of the config while it is read */
     const struct store_ops *ops;
     struct store *store;
     struct writer *writer;
@@ -30,9 +34,9 @@ struct broker {
     int64_t started_ms;     /* wall clock */
 };
 
-/* Config and limits must outlive the broker; its ledgers report to the limits' lines.
- * Reasons for failure are logged. */
-MUST_CHECK enum err broker_open(const struct config *c, struct limits *limits,
+/* Config and limits must outlive the broker; its ledgers report to the limits' lines, and
+ * its tune changes the config. Reasons for failure are logged. */
+MUST_CHECK enum err broker_open(struct config *c, struct limits *limits,
                                 struct broker **out);
 
 /* Commits what was accepted, then closes. Every HTTP loop must have ended. */

@@ -11,7 +11,8 @@
  * machine. They are 0 until then, and the word `auto` asks for them by name.
  *
  * Units:    in the field's name; times in milliseconds.
- * Threads:  no global state; a loaded struct config is read-only, any thread may read it.
+ * Threads:  no global state. Any thread may read a loaded struct config, which nobody writes
+ *           but tune.h: the fields that are _Atomic, and the origins of those.
  * Owner:    a plain value: it points at nothing and is copied by assignment.
  */
 #ifndef SLUICE_CONFIG_H
@@ -30,7 +31,7 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     28 /* rows of the table */
+#define CONFIG_SETTINGS     35 /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -45,6 +46,7 @@ enum config_place {
     CONFIG_FROM_FILE,
     CONFIG_FROM_ENV,
     CONFIG_FROM_FLAG,
+    CONFIG_FROM_PATCH, /* PATCH /v1/limits, while running */
 };
 
 struct config_origin {
@@ -72,19 +74,25 @@ struct config {
     /* Messages. */
     uint64_t max_message_bytes;
     uint64_t inline_max_bytes;
-    uint64_t default_ttl_ms; /* 0: never expires */
+    _Atomic uint64_t default_ttl_ms; /* 0: never expires */
     bool auto_create;
 
     /* How long anyone may wait. */
-    uint64_t publish_wait_max_ms;
-    uint64_t read_wait_max_ms;
-    uint64_t min_body_rate_bytes_s; /* 0: any */
+    _Atomic uint64_t publish_wait_max_ms;
+    _Atomic uint64_t read_wait_max_ms;
+    _Atomic uint64_t min_body_rate_bytes_s; /* 0: any */
     uint64_t body_grace_ms;
     uint64_t header_timeout_ms;
     uint64_t write_timeout_ms;
     uint64_t download_grace_ms;
     uint64_t idle_timeout_ms;
     uint64_t drain_timeout_ms;
+
+    /* Rate limits, per second; 0: none. See rate.h. */
+    _Atomic uint64_t publish_rate_messages, publish_rate_bytes;
+    _Atomic uint64_t topic_rate_messages, topic_rate_bytes;
+    _Atomic uint64_t caller_rate_messages, caller_rate_bytes;
+    _Atomic uint64_t rate_burst_ms;
 
     /* The process. */
     uint64_t loops; /* HTTP threads */

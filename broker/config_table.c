@@ -19,7 +19,10 @@
 #define MEMORY   "Memory"
 #define MESSAGES "Messages"
 #define WAITING  "Waiting"
+#define RATES    "Rate limits"
 #define PROCESS  "Process"
+
+#define RATE_MOST ((uint64_t)1000000000)
 
 const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "listen", STORAGE, CONFIG_ADDRESS, FIELD(listen),
@@ -67,20 +70,20 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
       .preset = "128KiB",
       .help = "Messages up to this are held whole; larger ones stream in chunks." },
     { "default_ttl", MESSAGES, CONFIG_DURATION, FIELD(default_ttl_ms), 0, 36500 * DAY,
-      .preset = "7d",
+      .preset = "7d", .live = true,
       .help = "Life of a message where neither it nor its topic says; 0: for ever." },
     { "auto_create", MESSAGES, CONFIG_BOOL, FIELD(auto_create),
       .preset = "true",
       .help = "Publishing to a topic that does not exist creates it; else 404." },
 
     { "publish_wait_max", WAITING, CONFIG_DURATION, FIELD(publish_wait_max_ms), 0, HOUR,
-      .preset = "30s",
+      .preset = "30s", .live = true,
       .help = "Longest a publisher waits for room in the publish buffer." },
     { "read_wait_max", WAITING, CONFIG_DURATION, FIELD(read_wait_max_ms), 0, HOUR,
-      .preset = "60s",
+      .preset = "60s", .live = true,
       .help = "Longest a reader may ask to wait for messages." },
     { "min_body_rate", WAITING, CONFIG_SIZE, FIELD(min_body_rate_bytes_s), 0, GIB,
-      .preset = "1KiB",
+      .preset = "1KiB", .live = true,
       .help = "Bytes per second a body must arrive with, else 408; 0: any." },
     { "body_grace", WAITING, CONFIG_DURATION, FIELD(body_grace_ms), 0, HOUR,
       .preset = "5s",
@@ -100,6 +103,28 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "drain_timeout", WAITING, CONFIG_DURATION, FIELD(drain_timeout_ms), 0, HOUR,
       .preset = "10s",
       .help = "Longest that SIGTERM waits for requests under way." },
+
+    { "publish_rate_messages", RATES, CONFIG_COUNT, FIELD(publish_rate_messages), 0,
+      RATE_MOST, .preset = "0", .live = true,
+      .help = "Most messages per second that the broker takes in; 0: no limit." },
+    { "publish_rate_bytes", RATES, CONFIG_SIZE, FIELD(publish_rate_bytes), 0, 1024 * GIB,
+      .preset = "0", .live = true,
+      .help = "Most bytes of bodies per second that the broker takes in; 0: no limit." },
+    { "topic_rate_messages", RATES, CONFIG_COUNT, FIELD(topic_rate_messages), 0, RATE_MOST,
+      .preset = "0", .live = true,
+      .help = "Most messages per second into one topic; 0: no limit." },
+    { "topic_rate_bytes", RATES, CONFIG_SIZE, FIELD(topic_rate_bytes), 0, 1024 * GIB,
+      .preset = "0", .live = true,
+      .help = "Most bytes of bodies per second into one topic; 0: no limit." },
+    { "caller_rate_messages", RATES, CONFIG_COUNT, FIELD(caller_rate_messages), 0,
+      RATE_MOST, .preset = "0", .live = true,
+      .help = "Most messages per second from one IPv4 address or IPv6 /64; 0: no limit." },
+    { "caller_rate_bytes", RATES, CONFIG_SIZE, FIELD(caller_rate_bytes), 0, 1024 * GIB,
+      .preset = "0", .live = true,
+      .help = "Most bytes of bodies per second from one such address; 0: no limit." },
+    { "rate_burst", RATES, CONFIG_DURATION, FIELD(rate_burst_ms), 1, HOUR,
+      .preset = "250ms", .live = true,
+      .help = "Who was quiet for this long may send at once what it allows for this long." },
 
     { "loops", PROCESS, CONFIG_COUNT, FIELD(loops), 0, 256,
       .derived = "one per core, at most one per 16MiB of memory_limit",
@@ -264,6 +289,9 @@ void config_origin(const struct config *c, const struct config_setting *s, char 
         return;
     case CONFIG_FROM_FLAG:
         config_flag(s, out, size);
+        return;
+    case CONFIG_FROM_PATCH:
+        snprintf(out, size, "PATCH /v1/limits");
         return;
     }
 }

@@ -30,6 +30,7 @@ struct config_setting { /* a row */
     const char *preset;     /* the default as text; NULL: derived */
     const char *derived;    /* how, in words, when preset is NULL */
     const char *choices[5]; /* CONFIG_CHOICE: the words, NULL after the last */
+    bool live;              /* an _Atomic uint64_t, which tune.h changes while running */
     const char *help;       /* what it is, without range and default; one line */
 };
 
@@ -50,7 +51,7 @@ MUST_CHECK enum err config_put(struct config *c, const struct config_setting *s,
 void config_value(const struct config *c, const struct config_setting *s, char *out,
                   size_t size);
 /* Where it came from: "default", "derived: memory_limit / 4",
- * "/etc/sluice/sluice.conf:12", "SLUICE_LISTEN", "--listen". */
+ * "/etc/sluice/sluice.conf:12", "SLUICE_LISTEN", "--listen", "PATCH /v1/limits". */
 void config_origin(const struct config *c, const struct config_setting *s, char *out,
                    size_t size);
 /* What is accepted, in short: "4KiB to 64KiB", "fsync or relaxed". */

@@ -214,7 +214,16 @@ static size_t cost(const struct publish *p)
            m->attributes.len;
 }
 
-void publish_submit(struct publish *p)
+static void pay(struct rate_ticket *t, const struct publish *p)
+{
+    uint64_t paid = t->taken[RATE_MESSAGES];
+
+    assert(t->from); /* else a door let it in that does not keep the limits */
+    if (p->count > paid)
+        rate_take(t, RATE_MESSAGES, p->count - paid, p->submitted_us);
+}
+
+void publish_submit(struct publish *p, struct rate_ticket *ticket)
 {
     p->job.run = publish_run;
     p->job.done = publish_done;
@@ -224,6 +233,8 @@ void publish_submit(struct publish *p)
     if (!p->batch)
         p->total_bytes = p->blob_id ? p->blob_size : p->body_len;
     p->submitted_us = clock_mono_us();
+    if (ticket)
+        pay(ticket, p);
     writer_submit(p->writer, &p->job);
 }
 

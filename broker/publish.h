@@ -13,6 +13,7 @@
 
 #include "ledger.h"
 #include "packed.h"
+#include "rate.h"
 #include "writer.h"
 
 /* What the ledger is charged for a message beside its bytes: this struct, the request's
@@ -66,8 +67,9 @@ uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bo
                      uint64_t ttl_ms);
 
 /* Takes p over until its letter arrives. The caller has set p->writer, p->job.home and
- * p->job.letter.open. */
-void publish_submit(struct publish *p);
+ * p->job.letter.open. The ticket is that of the request which was admitted (rate.h), and
+ * pays for messages beyond what it took then; NULL: nobody is limited. */
+void publish_submit(struct publish *p, struct rate_ticket *ticket);
 
 void publish_free(struct publish *p);
 

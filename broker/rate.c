@@ -44,9 +44,11 @@ struct rate {
 
 size_t rate_table_bytes(uint64_t memory_limit_bytes)
 {
-    uint64_t share = memory_limit_bytes / 256;
+    size_t bytes = 64 << 10;
 
-    return share < (64 << 10) ? 64 << 10 : share > (4 << 20) ? 4 << 20 : (size_t)share;
+    while (bytes < (4 << 20) && bytes * 2 <= memory_limit_bytes / 256)
+        bytes *= 2;
+    return bytes;
 }
 
 static size_t sets_within(size_t bytes)

@@ -57,7 +57,7 @@ struct rate_bucket { /* for people to look at */
     uint64_t wait_s; /* until it is full again, or, without a token, until it has one */
 };
 
-/* Bytes of both tables that go with this memory_limit. */
+/* Bytes of both tables that go with this memory_limit: a 256th, 64 KiB to 4 MiB. */
 size_t rate_table_bytes(uint64_t memory_limit_bytes);
 
 /* The tables' pages are touched only as topics and callers are limited. NULL: no memory. */

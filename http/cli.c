@@ -131,12 +131,33 @@ static int plan(struct limits *l, struct config *c)
     return EXIT_SUCCESS;
 }
 
+static struct { /* what run_serve was given */
+    int count;
+    char **args, **envp;
+} served;
+
+enum err cli_reload(struct config *fresh, char *error)
+{
+    static struct limits scratch;
+    struct limits_machine machine;
+    enum err e = config_load(fresh, served.count, served.args, served.envp,
+                             CONFIG_DEFAULT_FILE, error);
+
+    if (e)
+        return e;
+    limits_machine_read(&machine, "");
+    return limits_plan(&scratch, fresh, &machine, error);
+}
+
 static int run_serve(int count, char **args, char **envp, cli_serve_fn serve)
 {
     static struct limits limits; /* outlives every thread that counts in it */
     static struct config config;
     int status = load(&config, count, args, envp);
 
+    served.count = count;
+    served.args = args;
+    served.envp = envp;
     if (!status)
         status = plan(&limits, &config);
     if (status)

@@ -140,6 +140,21 @@ static void put_publish_buffer(struct out *o, struct ledger *l)
         "Times a publisher had to wait for room", f.waited_total);
 }
 
+static void put_rates(struct out *o, struct rate *r)
+{
+    static const char *const scopes[RATE_SCOPES] = { "broker", "topic", "caller" };
+
+    put_head(o, "sluice_rate_limited_total", "counter",
+             "Requests answered 429, by the limit that they met");
+    for (int i = 0; i < RATE_SCOPES; i++) {
+        out_text(o, "sluice_rate_limited_total{scope=\"");
+        out_text(o, scopes[i]);
+        out_text(o, "\"} ");
+        out_u64(o, rate_refused(r, (enum rate_scope)i));
+        out_text(o, "\n");
+    }
+}
+
 static void put_read_buffer(struct out *o, struct ledger *l)
 {
     struct ledger_figures f;
@@ -257,6 +272,7 @@ void ops_metrics(struct request *r)
     out_init(&o, METRICS_MAX);
     put_store(&o, b, &stats);
     put_publish_buffer(&o, b->publish);
+    put_rates(&o, b->rate);
     put_read_buffer(&o, b->read);
     put_budget(&o, b->limits);
     put_process(&o);
@@ -304,23 +320,25 @@ static void put_lines(struct out *o, const struct limits *limits)
     out_text(o, "]");
 }
 
-static void put_settings(struct out *o, const struct config *c)
+static void put_settings(struct out *o, struct tune *t)
 {
     char value[CONFIG_VALUE_SIZE], origin[CONFIG_VALUE_SIZE];
+    struct config c;
 
+    tune_read(t, &c);
     out_text(o, ",\"settings\":{");
     for (int i = 0; i < CONFIG_SETTINGS; i++) {
         const struct config_setting *s = &config_table[i];
 
-        config_value(c, s, value, sizeof value);
-        config_origin(c, s, origin, sizeof origin);
+        config_value(&c, s, value, sizeof value);
+        config_origin(&c, s, origin, sizeof origin);
         out_text(o, i ? ",\"" : "\"");
         out_text(o, s->name);
         out_text(o, "\":{\"value\":");
         out_str(o, bytes_str(value));
         out_text(o, ",\"from\":");
         out_str(o, bytes_str(origin));
-        out_text(o, "}");
+        out_text(o, s->live ? ",\"live\":true}" : "}");
     }
     out_text(o, "}");
 }
@@ -340,7 +358,7 @@ void ops_limits(struct request *r)
     put_member(&o, "rss_file_bytes", p.rss_file_bytes);
     put_member(&o, "malloc_arena_bytes", p.malloc_arena_bytes);
     put_lines(&o, b->limits);
-    put_settings(&o, b->config);
+    put_settings(&o, b->tune);
     out_text(&o, "}\n");
     send_text(r, &o, "application/json");
 }

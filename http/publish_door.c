@@ -108,7 +108,7 @@ void door_submit(struct request *r, struct publish *p, void (*came_home)(struct 
     p->job.home = &r->loop->mailbox;
     p->job.letter.open = came_home;
     request_hold(r, &p->job, forget);
-    publish_submit(p);
+    publish_submit(p, &r->ticket);
 }
 
 void door_came_home(struct letter *l,

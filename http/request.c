@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "metrics.h"
+#include "rates.h"
 #include "router.h"
 #include "server.h"
 #include "wait.h"
@@ -66,6 +67,7 @@ static enum MHD_Result send_reply(struct request *r)
 
     if (r->cors && !r->reply.share)
         reply_header(r, "Access-Control-Allow-Origin", "*");
+    rates_show(r);
     if (r->loop->broker->draining && !r->reply.share)
         reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     r->phase = REQUEST_REPLY;
@@ -145,6 +147,8 @@ static void begin_body(struct request *r)
     r->phase = e ? REQUEST_DISCARD : REQUEST_BODY;
     if (e)
         reply_store_error(r, e);
+    else
+        rate_spend(&r->ticket);
     r->body.window_ms = r->loop->now_ms;
     request_list_add(&r->loop->receiving, r);
 }
@@ -154,6 +158,7 @@ static enum MHD_Result refuse_body(struct request *r)
     struct body *b = &r->body;
 
     body_fini(b);
+    rate_give_back(&r->ticket);
     r->phase = REQUEST_DISCARD;
     b->window_ms = r->loop->now_ms;
     request_list_add(&r->loop->receiving, r);
@@ -178,6 +183,8 @@ static void admit(struct request *r)
 {
     enum err e;
 
+    if (!rates_admit(r))
+        return;
     atomic_fetch_add(&r->loop->mailbox.owed, 1); /* before it may be granted */
     e = body_admit(&r->body);
     if (e != ERR_BUSY)
@@ -270,6 +277,7 @@ static enum MHD_Result body_call(struct request *r, const char *data, size_t *si
     e = body_take(r, data, *size, &taken);
     if (e)
         return body_failed(r, e);
+    rates_received(r, taken);
     *size -= taken;
     if (*size)
         wait_suspend(r, 0); /* until a chunk of the upload is on disk */
@@ -421,6 +429,7 @@ static void let_go(struct request *r)
     request_list_remove(r);
     wait_unwatch(r);
     body_fini(&r->body);
+    rate_give_back(&r->ticket);
     reply_fini(r);
     free((void *)(uintptr_t)r->problem.data);
     free(r->topic);

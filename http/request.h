@@ -20,6 +20,7 @@
 #include "body.h"
 #include "fetch.h"
 #include "loop.h"
+#include "rate.h"
 #include "response.h"
 
 struct route;
@@ -71,6 +72,7 @@ struct request {
     struct job *job;      /* HELD */
     void (*forget)(struct job *j); /* tells the job that its request has gone */
     struct letter room_letter;
+    struct rate_ticket ticket; /* of a request that stores messages */
     struct body body;
     struct read_query read;
 };

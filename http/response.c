@@ -1,5 +1,6 @@
 #include "response.h"
 
+#include "base/text.h"
 #include "request.h"
 
 #include <stdarg.h>
@@ -176,10 +177,22 @@ static unsigned status_in(const struct dialect *d, enum problem p)
     return status ? status : problems[p].status;
 }
 
-/* In seconds; NULL: waiting does not help, or nobody knows how long. */
-static const char *retry_after(unsigned status)
+/* In seconds; 0: waiting does not help, or nobody knows how long. */
+static uint64_t retry_after(const struct problem_view *v)
 {
-    return status == 429 || status == 503 ? "1" : status == 507 ? "10" : NULL;
+    if (v->member && !strcmp(v->member, "retry_after"))
+        return v->value;
+    return v->status == 429 || v->status == 503 ? 1 : v->status == 507 ? 10 : 0;
+}
+
+static void add_retry_after(struct request *r, const struct problem_view *v)
+{
+    uint64_t seconds = retry_after(v);
+    char text[TEXT_NUMBER_ROOM];
+
+    text[text_put_u64(text, seconds)] = '\0';
+    if (seconds)
+        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, text);
 }
 
 static void give_problem(struct request *r, enum problem p, const char *member,
@@ -199,8 +212,7 @@ static void give_problem(struct request *r, enum problem p, const char *member,
     d->write(&o, &v);
     reply_text(r, v.status, d->content_type, bytes_of(o.data, o.len));
     request_keep_problem(r, bytes_of(o.data, o.len));
-    if (retry_after(v.status))
-        reply_header(r, MHD_HTTP_HEADER_RETRY_AFTER, retry_after(v.status));
+    add_retry_after(r, &v);
 }
 
 void reply_problem(struct request *r, enum problem p, const char *detail, ...)
@@ -313,9 +325,9 @@ size_t problem_raw(enum problem p, const char *request_id, const char *detail, c
     out_init_in(&o, buf, size);
     raw_start(&o, v.status, body.len);
     out_text(&o, "Content-Type: application/problem+json\r\n");
-    if (retry_after(v.status)) {
+    if (retry_after(&v)) {
         out_text(&o, "Retry-After: ");
-        out_text(&o, retry_after(v.status));
+        out_u64(&o, retry_after(&v));
         out_text(&o, "\r\n");
     }
     out_text(&o, "\r\n");

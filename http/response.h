@@ -26,7 +26,7 @@ struct request;
     X(BAD_PARAMETER, 400, false, "bad_parameter", "Bad query parameter")               \
     X(BAD_HEADER, 400, false, "bad_header", "Bad header")                              \
     X(BAD_JSON, 400, false, "bad_json", "Bad JSON")                                    \
-    X(BAD_SETTING, 400, false, "bad_setting", "Bad topic setting")                     \
+    X(BAD_SETTING, 400, false, "bad_setting", "Bad setting"      )                     \
     X(BAD_BATCH, 400, false, "bad_batch", "Bad batch")                                 \
     X(ROUTE_NOT_FOUND, 404, false, "route_not_found", "No such route")                 \
     X(TOPIC_NOT_FOUND, 404, false, "topic_not_found", "No such topic")                 \
@@ -40,6 +40,7 @@ struct request;
     X(BAD_RANGE, 416, false, "bad_range", "Range not satisfiable")                     \
     X(TOO_MANY_CONNECTIONS, 429, true, "too_many_connections",                         \
       "Too many connections of this address")                                          \
+    X(RATE_LIMITED, 429, true, "rate_limited", "Too fast")                             \
     X(INTERNAL, 500, true, "internal", "Internal error")                               \
     X(STORE_FAILED, 500, true, "store_failed", "The store failed")                     \
     X(BUFFER_FULL, 503, true, "buffer_full", "Publish buffer full")                    \
@@ -116,7 +117,8 @@ void reply_header(struct request *r, const char *name, const char *value);
 __attribute__((format(printf, 3, 4))) void reply_problem(struct request *r,
                                                          enum problem p,
                                                          const char *detail, ...);
-/* With one more member: "limit_bytes", "index", "earliest" ... */
+/* With one more member: "limit_bytes", "index", "earliest" ...; "retry_after" is also the
+ * header, in seconds. */
 __attribute__((format(printf, 5, 6))) void
 reply_problem_with(struct request *r, enum problem p, const char *member, uint64_t value,
                    const char *detail, ...);

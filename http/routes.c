@@ -1,3 +1,4 @@
+#include "limits_patch.h"
 #include "native_publish.h"
 #include "native_read.h"
 #include "native_topics.h"
@@ -19,6 +20,7 @@ const struct route routes[] = {
     { "POST", "/v1/topics/{t}", "purge", topic_body_start, topic_purge_finish, NULL },
     { "GET", "/v1/topics", NULL, NULL, topic_list_finish, NULL },
     { "GET", "/v1/limits", NULL, NULL, ops_limits, NULL },
+    { "PATCH", "/v1/limits", NULL, topic_body_start, limits_patch_finish, NULL },
     { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },
     { "GET", "/readyz", NULL, NULL, ops_readyz, NULL },
     { "GET", "/metrics", NULL, NULL, ops_metrics, NULL },

@@ -9,8 +9,8 @@
 #define NEVER "never"
 
 /* cJSON is kind to texts that are not JSON (01, raw tabs), so the strict scanner looks
- * first. An empty body is an empty object. */
-static cJSON *parse(struct request *r)
+ * first. */
+cJSON *topic_json_object(struct request *r)
 {
     struct bytes text = { r->body.data, r->body.len };
     cJSON *root;
@@ -108,7 +108,7 @@ static bool read_setting(struct request *r, struct topic_change *c, const cJSON 
 
 bool topic_json_settings(struct request *r, struct topic_change *c)
 {
-    cJSON *root = parse(r);
+    cJSON *root = topic_json_object(r);
     bool ok = root != NULL;
 
     for (const cJSON *v = root ? root->child : NULL; v && ok; v = v->next)
@@ -132,7 +132,7 @@ static bool read_purge(struct topic_change *c, const cJSON *v, int64_t *time_ms)
 
 bool topic_json_purge(struct request *r, struct topic_change *c, int64_t *time_ms)
 {
-    cJSON *root = parse(r);
+    cJSON *root = topic_json_object(r);
     bool ok;
 
     *time_ms = -1;

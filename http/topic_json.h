@@ -9,6 +9,12 @@
 #include "request.h"
 #include "topic_change.h"
 
+struct cJSON;
+
+/* The body, complete, as one object; an empty body is an empty object. NULL: a problem was
+ * given. The caller frees it with cJSON_Delete. */
+struct cJSON *topic_json_object(struct request *r);
+
 /* Reads {"ttl":...,"max_bytes":...,"overflow":...} into c->settings and c->set; null
  * stands for the default. False: a problem was given. */
 bool topic_json_settings(struct request *r, struct topic_change *c);

@@ -8,5 +8,6 @@ function(stress_test name)
 endfunction()
 
 stress_test(ledger)
+stress_test(rate)
 stress_test(waiters)
 stress_test(writer)

@@ -65,7 +65,7 @@ static bool send_one(struct loop *l)
     p->writer = writer;
     p->job.home = &l->box;
     p->job.letter.open = came_home;
-    publish_submit(p);
+    publish_submit(p, NULL);
     l->sent++;
     return true;
 }

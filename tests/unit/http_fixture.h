@@ -37,7 +37,8 @@ static void given_a_loop(void)
                               .waiters = waiters,
                               .publish = ledger,
                               .read = ledger_new(8 << 20),
-                              .json = ledger_new(8 << 20) };
+                              .json = ledger_new(8 << 20),
+                              .rate = rate_new(64 << 10) };
     server.broker = &broker;
     loop.server = &server;
     loop.broker = &broker;
@@ -58,6 +59,7 @@ static void then_the_loop_is_idle(void)
     cr_assert(eq(uint, atomic_load(&loop.mailbox.owed), 0));
     ledger_free(broker.read);
     ledger_free(broker.json);
+    rate_free(broker.rate);
     timers_fini(&loop.timers);
     fetch_close(&loop.fetch);
     mailbox_fini(&loop.mailbox);

@@ -20,7 +20,7 @@ static int served;
 static struct config served_config;
 static uint64_t served_memory;
 
-static int note_serving(const struct config *c, struct limits *l)
+static int note_serving(struct config *c, struct limits *l)
 {
     served++;
     served_config = *c;

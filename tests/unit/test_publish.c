@@ -357,10 +357,10 @@ Test(publish, place_for_a_large_message_is_made_in_bounded_turns)
     large->writer = writer;
     hold_the_writer();
     commits = metric_get(METRIC_COMMITS);
-    publish_submit(large);
+    publish_submit(large, NULL);
     struct publish *other = message("u", "x");
 
-    publish_submit(other);
+    publish_submit(other, NULL);
     let_it_go();
     deliver(2);
     OK(large->outcome);

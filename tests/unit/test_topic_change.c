@@ -144,7 +144,7 @@ Test(topic_change, a_large_purge_goes_in_steps_and_publishers_go_on_between_them
     p = message("t", "came later");
     hold_the_writer();
     send_change(&c, TOPIC_PURGE, "t");
-    publish_submit(p);
+    publish_submit(p, NULL);
     let_it_go();
     deliver(2);
     OK(c.outcome);

@@ -193,7 +193,7 @@ UNUSED static enum err sent(struct publish *p, struct publish *result)
 {
     enum err e;
 
-    publish_submit(p);
+    publish_submit(p, NULL);
     deliver(1);
     e = p->outcome;
     if (result)
