@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "metrics.h"
+#include "procmem.h"
 
 #include <stdlib.h>
 
@@ -12,6 +14,68 @@ static void report(void *arg, uint64_t *active_bytes, uint64_t *high_bytes)
     ledger_read(arg, &f);
     *active_bytes = f.used;
     *high_bytes = f.high_water;
+}
+
+static void report_indexes(void *arg, uint64_t *active_bytes, uint64_t *high_bytes)
+{
+    struct broker *b = arg;
+    int64_t parked = metric_get(METRIC_READERS_PARKED);
+
+    *active_bytes = b->ops->cache_bytes(b->store) +
+                    (uint64_t)(parked > 0 ? parked : 0) * LIMITS_WAITER_BYTES;
+    *high_bytes = *active_bytes;
+}
+
+static void report_writer(void *arg, uint64_t *active_bytes, uint64_t *high_bytes)
+{
+    struct broker *b = arg;
+
+    *active_bytes = *high_bytes = writer_pages_bytes(b->writer);
+}
+
+static void report_kernel(void *arg, uint64_t *active_bytes, uint64_t *high_bytes)
+{
+    struct broker *b = arg;
+    int64_t open = metric_get(METRIC_CONNECTIONS);
+    struct procmem_watch now;
+
+    procmem_watch(&now, "");
+    *active_bytes = (uint64_t)(open > 0 ? open : 0) * b->limits->kernel_each_bytes +
+                    now.page_tables_bytes;
+    *high_bytes = *active_bytes;
+}
+
+static void report_sockets(void *arg, uint64_t *active_bytes, uint64_t *high_bytes)
+{
+    struct procmem_watch now;
+
+    (void)arg;
+    procmem_watch(&now, "");
+    *active_bytes = *high_bytes = now.sockets_bytes;
+}
+
+/* The heap's page tables stay, and grow with it: what counts is what came since. */
+static void bound_page_tables(struct broker *b, struct procmem_watch *now)
+{
+    uint64_t most = b->tables_kept_bytes + b->limits->page_tables_bytes;
+
+    if (now->page_tables_bytes <= most)
+        return;
+    b->ops->map_refresh(b->store);
+    metric_add(METRIC_MAP_REFRESHES, 1);
+    procmem_watch(now, "");
+    b->tables_kept_bytes = now->page_tables_bytes;
+}
+
+void broker_watch(struct broker *b)
+{
+    struct procmem_watch now;
+    struct limits_sample sample;
+
+    procmem_watch(&now, "");
+    bound_page_tables(b, &now);
+    if (b->watches++ % WATCHES_PER_SAMPLE == 0)
+        limits_sample(b->limits, now.rss_anon_bytes, &sample);
 }
 
 static enum err open_store(struct broker *b)
@@ -33,6 +97,7 @@ static enum err start_writer(struct broker *b)
                                 .store = b->store,
                                 .waiters = b->waiters,
                                 .turn_bytes = b->config->max_batch_bytes,
+                                .page_bytes = (size_t)b->limits->writer_bytes,
                                 .relaxed = b->config->durability == STORE_RELAXED };
 
     return writer_start(&o, &b->writer);
@@ -82,6 +147,10 @@ enum err broker_open(struct config *c, struct limits *limits, struct broker **ou
         broker_close(b);
         return e;
     }
+    limits_gauge(b->limits, LIMITS_INDEXES, report_indexes, b);
+    limits_gauge(b->limits, LIMITS_WRITER, report_writer, b);
+    limits_gauge(b->limits, LIMITS_KERNEL, report_kernel, b);
+    limits_gauge(b->limits, LIMITS_SOCKETS, report_sockets, b);
     *out = b;
     return ERR_OK;
 }

@@ -32,12 +32,22 @@ struct broker {
     struct ledger *json;    /* admin bodies and their trees */
     _Atomic bool draining;  /* no new publishes; parked readers are answered */
     int64_t started_ms;     /* wall clock */
+
+    /* broker_watch only. */
+    uint64_t tables_kept_bytes; /* page tables that a refresh did not free */
+    unsigned watches;
 };
 
 /* Config and limits must outlive the broker; its ledgers report to the limits' lines, and
  * its tune changes the config. Reasons for failure are logged. */
 MUST_CHECK enum err broker_open(struct config *c, struct limits *limits,
                                 struct broker **out);
+
+/* Looks at what the process uses: keeps the kernel's page tables within their bound and,
+ * once in WATCHES_PER_SAMPLE calls, takes the high-water marks. About twenty times a second,
+ * by one thread. */
+#define WATCHES_PER_SAMPLE 20
+void broker_watch(struct broker *b);
 
 /* Commits what was accepted, then closes. Every HTTP loop must have ended. */
 void broker_close(struct broker *b);

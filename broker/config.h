@@ -31,7 +31,7 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     35 /* rows of the table */
+#define CONFIG_SETTINGS     36 /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -70,6 +70,7 @@ struct config {
     uint64_t max_connections;
     uint64_t max_connections_per_address; /* 0: no cap */
     uint64_t connection_memory_bytes;
+    uint64_t receive_buffer_bytes; /* the kernel's, of one connection; it doubles it */
 
     /* Messages. */
     uint64_t max_message_bytes;

@@ -39,7 +39,7 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
       .help = "fsync: on disk before the answer. relaxed: written, synced soon after." },
 
     { "memory_limit", MEMORY, CONFIG_SIZE, FIELD(memory_limit_bytes), 16 * MIB, 1024 * GIB,
-      .derived = "75 % of the container's limit, or 256MiB where there is none",
+      .derived = "75 % of the container, less what the kernel needs; 256MiB where there is none",
       .help = "Anonymous memory of the whole broker; the settings below are its parts." },
     { "publish_buffer", MEMORY, CONFIG_SIZE, FIELD(publish_buffer_bytes), 256 * KIB,
       256 * GIB, .derived = "memory_limit / 4, less where it does not fit",
@@ -54,7 +54,7 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
       .derived = "memory_limit / 32, less where it does not fit",
       .help = "Bytes of topic states that the writer keeps at hand." },
     { "max_connections", MEMORY, CONFIG_COUNT, FIELD(max_connections), 1, 1000000,
-      .derived = "what 2/5 of memory_limit and the descriptor limit carry",
+      .derived = "what 2/5 of memory_limit, the container and the descriptor limit carry",
       .help = "Most client connections at once, waiting readers included." },
     { "max_connections_per_address", MEMORY, CONFIG_COUNT,
       FIELD(max_connections_per_address), 0, 1000000, .preset = "0",
@@ -62,6 +62,9 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "connection_memory", MEMORY, CONFIG_SIZE, FIELD(connection_memory_bytes), 4 * KIB,
       64 * KIB, .derived = "8KiB, or 4KiB when memory_limit is below 128MiB",
       .help = "Buffer of one connection; its request line and headers must fit." },
+    { "receive_buffer", MEMORY, CONFIG_SIZE, FIELD(receive_buffer_bytes), 4 * KIB, 4 * MIB,
+      .derived = "64KiB, or 1/4096 of a container below 256MiB",
+      .help = "What the kernel takes in for one connection before it is read." },
 
     { "max_message_bytes", MESSAGES, CONFIG_SIZE, FIELD(max_message_bytes), KIB, 64 * GIB,
       .preset = "64MiB",

@@ -9,11 +9,21 @@
  *   publish_buffer  messages received and not yet stored
  *   read_buffer     answers being built or queued
  *   json            admin bodies and their trees
- *   connections     max_connections x (connection_memory + 2 KiB)
- *   writer          2 x max_batch_bytes + 4 MiB: one transaction's pages
+ *   connections     max_connections x (connection_memory + 1280 bytes)
+ *   writer          2 x max_batch_bytes + memory_limit / 32 (1 to 6 MiB): the pages of one
+ *                   transaction
  *   indexes         topic_cache + max_connections x 256 bytes of parked readers, and 24
  *                   bytes more where max_connections_per_address is set
- *   fixed           5 MiB + 512 KiB a loop: stacks, the allocator's slack, the rest
+ *   fixed           memory_limit / 32 (1 to 5 MiB) + 256 KiB a loop: stacks, tables, the
+ *                   allocator's slack, the rest
+ *
+ * Outside of memory_limit, because the kernel holds it, but inside the container:
+ *
+ *   kernel          max_connections x 4 KiB + 1 MiB + the page tables of the store's map
+ *   sockets         bytes in socket buffers: what the container has left for them
+ *
+ * and file_pages_bytes, a least for the page cache. A container's limit is never below the
+ * sum of all.
  *
  * What an operator gave is kept as it is. What is derived gets its share of memory_limit
  * where that fits, and less, down to a least that works, where it does not. When even the
@@ -35,6 +45,12 @@
 /* What counting the connections of each address costs, for each of max_connections. */
 #define LIMITS_ADDRESS_BYTES 24
 
+/* The kernel's buffer for the way out of one connection; it doubles it. */
+#define LIMITS_SEND_BUFFER ((uint64_t)64 << 10)
+
+/* And what a parked reader costs beside its connection: its place in the lists. */
+#define LIMITS_WAITER_BYTES 256
+
 enum limits_line {
     LIMITS_PUBLISH_BUFFER,
     LIMITS_READ_BUFFER,
@@ -43,6 +59,8 @@ enum limits_line {
     LIMITS_WRITER,
     LIMITS_INDEXES,
     LIMITS_FIXED,
+    LIMITS_KERNEL, /* from here on outside of memory_limit */
+    LIMITS_SOCKETS,
     LIMITS_LINES, /* how many */
 };
 
@@ -59,6 +77,11 @@ typedef void (*limits_gauge_fn)(void *arg, uint64_t *active_bytes,
 struct limits {
     uint64_t memory_bytes;    /* memory_limit */
     uint64_t container_bytes; /* 0: no container */
+    uint64_t file_pages_bytes; /* the container's part for the page cache */
+    uint64_t page_tables_bytes; /* of the store's map, within the kernel's line */
+    uint64_t connection_bytes;  /* what a connection costs on its line */
+    uint64_t kernel_each_bytes; /* and what it costs in the kernel */
+    uint64_t writer_bytes;      /* the writer's line without its messages */
     int offender;             /* the line that does not fit, LIMITS_LINES for
                                * memory_limit itself, -1: all is well */
     struct limits_part {
@@ -68,16 +91,20 @@ struct limits {
         void *gauge_arg;
         _Atomic int64_t active_bytes; /* by limits_count */
         _Atomic int64_t high_bytes;
-        atomic_bool counted;
     } parts[LIMITS_LINES];
+    _Atomic int64_t rss_anon_high;
 };
 
 struct limits_row { /* a line as /v1/limits and /metrics show it */
     const char *name;
     const char *note;
     uint64_t limit_bytes;
-    bool measured; /* false: nobody reports on this line, the figures are 0 */
     uint64_t active_bytes, high_bytes;
+};
+
+struct limits_sample {
+    struct limits_row rows[LIMITS_LINES];
+    uint64_t rss_anon_high_bytes; /* the most that any sample saw */
 };
 
 /* Raises the descriptor limit of the process to all it is allowed, then asks. `root` is as
@@ -97,7 +124,12 @@ void limits_print(const struct limits *l, FILE *to);
 /* The same as one log line per budget line, level info. */
 void limits_log(const struct limits *l);
 
-void limits_read(const struct limits *l, enum limits_line line, struct limits_row *out);
+/*
+ * Reads all lines. `fixed` is what of `rss_anon_bytes` (procmem.h) no other line of
+ * memory_limit explains. The ledgers, connections and the kernel's line know their high-water
+ * marks; of the others it is the most that a sample saw, so this is called once a second, too.
+ */
+void limits_sample(struct limits *l, uint64_t rss_anon_bytes, struct limits_sample *out);
 
 /* Reports for a line: by a function that is asked, or by counting as memory comes and
  * goes (a positive or negative number). Going below zero is a bug and aborts. */

@@ -4,6 +4,7 @@
  *  1. `fixed` and the writer's own part are taken off memory_limit.
  *  2. Each other line is a share with a want and a least. One that was given wants just
  *     that, and nothing less.
+ *     The least is what is usual; only where that does not fit, what just works.
  *  3. Wants that fit are granted, and what is over stays unassigned. Otherwise each share
  *     gets its least and the same fraction of the way to its want.
  *  4. The shares become settings, rounded down: the lines never pass memory_limit.
@@ -11,7 +12,7 @@
  * Parked readers are what people run many of, so the least for connections is not "one":
  * it is LEAST_PARKED of them, as long as MESSAGES_KEEP is left for all else.
  */
-#include "limits.h"
+#include "limits_internal.h"
 
 #include "base/text.h"
 #include "config_table.h"
@@ -20,63 +21,24 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define KIB  ((uint64_t)1 << 10)
-#define MIB  ((uint64_t)1 << 20)
-#define PAGE (4 * KIB)
-
 /*
- * A connection that libmicrohttpd 0.9.75 keeps open costs 0.6 KiB and its pool, which it
- * clears from end to end for every request after the first; the rest is our request.
+ * A parked reader was measured at 5,204 bytes with a pool of 4 KiB: 1,108 beside the pool,
+ * of which the library has about 700. The margin is for a long topic and a small answer.
  */
-#define CONNECTION_BYTES  (2 * KIB)
-#define WAITER_BYTES      ((uint64_t)256)
-#define WRITER_BYTES      (4 * MIB)
-#define FIXED_BYTES       (5 * MIB)
-#define LOOP_BYTES        (512 * KIB)
+#define CONNECTION_BYTES  (KIB + 256)
+#define LOOP_BYTES        (256 * KIB)
 #define BATCH_MOST        (16 * MIB)
-#define JSON_LEAST        (512 * KIB)
+#define JSON_LEAST        (256 * KIB)
 #define JSON_MOST         (8 * MIB)
 #define MESSAGES_KEEP     (5 * MIB + 512 * KIB)
-#define PUBLISH_EXTRA (16 * KIB) /* headers, attributes and our own state */
-#define LEAST_PARKED ((uint64_t)5240)
-#define LEAST_CONNECTIONS ((uint64_t)16)
+#define PUBLISH_EXTRA     (16 * KIB) /* headers, attributes and our own state */
 #define CONNECTIONS_MOST  ((uint64_t)1000000)
 #define BIG_POOLS_FROM    (128 * MIB)
 #define MEMORY_PER_LOOP   (16 * MIB)
 #define OUR_DESCRIPTORS   ((uint64_t)64) /* the store, the log, epoll sets, scrapes */
 #define LOOP_DESCRIPTORS  ((uint64_t)8)
 
-enum { PUBLISH, READ, JSON, CONNECTIONS, BATCH, TOPICS, SHARES };
-
-struct share {
-    uint64_t want, least, got; /* bytes of memory_limit */
-    bool given;
-};
-
-struct plan { /* one call of limits_plan */
-    struct config *c;
-    const struct limits_machine *m;
-    struct limits *l;
-    char *error;
-    uint64_t connection_cost;  /* bytes, for everything that grows with a connection */
-    uint64_t connections_most; /* that the descriptor limit carries */
-    uint64_t fixed;
-    struct share shares[SHARES];
-};
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t max_u64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* The first reason stands: what comes after may only follow from it. */
-__attribute__((format(printf, 3, 4))) static void refuse(struct plan *p, int offender,
-                                                         const char *form, ...)
+void limits_refuse(struct plan *p, int offender, const char *form, ...)
 {
     va_list args;
 
@@ -90,34 +52,9 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct plan *p, int off
 
 /* ---- what is decided before the shares ---- */
 
-static void plan_memory(struct plan *p)
-{
-    uint64_t container = p->m->container_bytes;
-    const struct config_setting *s = config_find("memory_limit");
-    char limit[TEXT_NUMBER_ROOM], room[TEXT_NUMBER_ROOM], origin[CONFIG_PATH_SIZE];
-
-    if (!config_given(p->c, &p->c->memory_limit_bytes))
-        config_derive(p->c, &p->c->memory_limit_bytes,
-                      container ? container / 4 * 3 / PAGE * PAGE
-                                : LIMITS_MEMORY_DEFAULT);
-    p->l->memory_bytes = p->c->memory_limit_bytes;
-    text_format_size(limit, p->c->memory_limit_bytes);
-    text_format_size(room, container);
-    config_origin(p->c, s, origin, sizeof origin);
-    if (container && p->c->memory_limit_bytes > container)
-        refuse(p, LIMITS_LINES,
-               "memory_limit = %s (%s) is more than the container has: %s", limit,
-               origin, room);
-    if (p->c->memory_limit_bytes < s->least)
-        refuse(p, LIMITS_LINES,
-               "the container's limit of %s is too small: 75 %% of it is %s for "
-               "memory_limit, which starts at 16MiB",
-               room, limit);
-}
-
 static uint64_t waiter_bytes(const struct config *c)
 {
-    return WAITER_BYTES + (c->max_connections_per_address ? LIMITS_ADDRESS_BYTES : 0);
+    return LIMITS_WAITER_BYTES + (c->max_connections_per_address ? LIMITS_ADDRESS_BYTES : 0);
 }
 
 static uint64_t auto_loops(const struct plan *p)
@@ -127,9 +64,17 @@ static uint64_t auto_loops(const struct plan *p)
     return max_u64(1, min_u64(min_u64(p->m->cores, carried), 256));
 }
 
-static uint64_t fixed_bytes(uint64_t loops)
+/* 0.8 MiB of it is there when nobody has come; the rest is what the allocator cannot give
+ * back, and grows with what goes through it. */
+static uint64_t fixed_bytes(const struct config *c)
 {
-    return FIXED_BYTES + loops * LOOP_BYTES;
+    return within(c->memory_limit_bytes / 32, MIB, 5 * MIB) + c->loops * LOOP_BYTES;
+}
+
+/* Pages that jobs and sweeps change beside those that hold the messages. */
+static uint64_t writer_bytes(const struct config *c)
+{
+    return within(c->memory_limit_bytes / 32, MIB, 6 * MIB);
 }
 
 static void plan_process(struct plan *p)
@@ -144,7 +89,9 @@ static void plan_process(struct plan *p)
         config_derive(c, &c->connection_memory_bytes,
                       c->memory_limit_bytes < BIG_POOLS_FROM ? 4 * KIB : 8 * KIB);
     p->connection_cost = c->connection_memory_bytes + CONNECTION_BYTES + waiter_bytes(c);
-    p->fixed = fixed_bytes(c->loops) + WRITER_BYTES;
+    p->l->connection_bytes = c->connection_memory_bytes + CONNECTION_BYTES;
+    p->l->writer_bytes = writer_bytes(c);
+    p->fixed = fixed_bytes(c) + writer_bytes(c);
 }
 
 static void plan_descriptors(struct plan *p)
@@ -154,15 +101,16 @@ static void plan_descriptors(struct plan *p)
     bool given = config_given(c, &c->max_connections);
     uint64_t least = given ? c->max_connections : LEAST_CONNECTIONS;
 
+    p->connections_most = min_u64(limits_container_connections(p), CONNECTIONS_MOST);
     if (p->m->descriptors < ours + least)
-        refuse(
+        limits_refuse(
             p, LIMITS_CONNECTIONS,
             "max_connections = %llu%s and %llu descriptors of our own do not fit the "
             "descriptor limit of %llu (ulimit -n, LimitNOFILE)",
             (unsigned long long)least, given ? "" : " (the least)",
             (unsigned long long)ours, (unsigned long long)p->m->descriptors);
     else
-        p->connections_most = min_u64(p->m->descriptors - ours, CONNECTIONS_MOST);
+        p->connections_most = min_u64(p->m->descriptors - ours, p->connections_most);
 }
 
 /* ---- the shares ---- */
@@ -235,17 +183,30 @@ static uint64_t least_read_buffer(const struct config *c)
     return 6 * c->inline_max_bytes + 288 * KIB;
 }
 
-static void share_all(struct plan *p)
+/* What is kept for messages before connections get more than their least: two of the
+ * largest pages at once, and an eighteenth of the memory for publishers. */
+static uint64_t usual_read_buffer(const struct config *c)
+{
+    return 2 * least_read_buffer(c);
+}
+
+static uint64_t usual_publish_buffer(const struct config *c)
+{
+    return max_u64(least_publish_buffer(c), c->memory_limit_bytes / 18);
+}
+
+static void share_all(struct plan *p, bool usual)
 {
     const struct config *c = p->c;
     uint64_t memory = c->memory_limit_bytes, one = c->inline_max_bytes;
-    uint64_t publish_least = least_publish_buffer(c);
+    uint64_t publish_least = usual ? usual_publish_buffer(c) : least_publish_buffer(c);
+    uint64_t read_least = usual ? usual_read_buffer(c) : least_read_buffer(c);
     uint64_t batch_least = max_u64(64 * KIB, one);
 
     if (config_given(c, &c->max_batch_bytes))
         publish_least = max_u64(publish_least, c->max_batch_bytes + PUBLISH_EXTRA);
     share_set(p, PUBLISH, &c->publish_buffer_bytes, 1, publish_least, memory / 4);
-    share_set(p, READ, &c->read_buffer_bytes, 1, least_read_buffer(c), memory / 8);
+    share_set(p, READ, &c->read_buffer_bytes, 1, read_least, memory / 8);
     share_set(p, JSON, NULL, 1, JSON_LEAST, min_u64(memory / 64, JSON_MOST));
     share_set(p, BATCH, &c->max_batch_bytes, 2, 2 * batch_least,
               2 * batch_want(c, p->shares[PUBLISH].want));
@@ -308,7 +269,7 @@ static void refuse_sum(struct plan *p, uint64_t least)
     config_origin(p->c, s, origin, sizeof origin);
     text_format_size(need, (least / MIB + 1) * MIB);
     text_format_size(limit, p->c->memory_limit_bytes);
-    refuse(p, worst.line,
+    limits_refuse(p, worst.line,
            "%s = %.64s (%s) does not fit: with it and the least of all else the budget "
            "needs %s, and memory_limit is %s",
            worst.setting, value, origin, need, limit);
@@ -316,27 +277,38 @@ static void refuse_sum(struct plan *p, uint64_t least)
 
 /* ---- sharing out ---- */
 
-static void share_out(struct plan *p)
+/* False: not even the leasts fit; each has its least then. */
+static bool share_out(struct plan *p, uint64_t *least)
 {
-    uint64_t memory = p->c->memory_limit_bytes, want = p->fixed, least = p->fixed;
+    uint64_t memory = p->c->memory_limit_bytes, want = p->fixed;
     double part = 1.0;
-    bool fits;
 
+    *least = p->fixed;
     for (int i = 0; i < SHARES; i++) {
         want += p->shares[i].want;
-        least += p->shares[i].least;
+        *least += p->shares[i].least;
     }
-    fits = least <= memory;
-    if (!fits)
+    if (*least > memory)
         part = 0.0;
     else if (want > memory)
-        part = (double)(memory - least) / (double)(want - least);
+        part = (double)(memory - *least) / (double)(want - *least);
     for (int i = 0; i < SHARES; i++) {
         struct share *s = &p->shares[i];
 
         s->got = s->least + (uint64_t)((double)(s->want - s->least) * part);
     }
-    if (!fits)
+    return *least <= memory;
+}
+
+static void share(struct plan *p)
+{
+    uint64_t least;
+
+    share_all(p, true);
+    if (share_out(p, &least))
+        return;
+    share_all(p, false);
+    if (!share_out(p, &least))
         refuse_sum(p, least);
 }
 
@@ -369,8 +341,8 @@ static void settle(struct plan *p)
     settle_one(p, &c->max_connections, s[CONNECTIONS].got / p->connection_cost);
 }
 
-__attribute__((format(printf, 4, 5))) static void
-line_set(struct limits *l, enum limits_line line, uint64_t bytes, const char *form, ...)
+void limits_line_set(struct limits *l, enum limits_line line, uint64_t bytes,
+                     const char *form, ...)
 {
     struct limits_part *part = &l->parts[line];
     va_list args;
@@ -386,24 +358,26 @@ static void write_lines(struct plan *p)
     const struct config *c = p->c;
     struct limits *l = p->l;
     unsigned long long n = c->max_connections;
-    uint64_t each = c->connection_memory_bytes + CONNECTION_BYTES;
-    char pool[TEXT_NUMBER_ROOM], batch[TEXT_NUMBER_ROOM], topics[TEXT_NUMBER_ROOM];
+    char a[TEXT_NUMBER_ROOM], b[TEXT_NUMBER_ROOM];
 
-    text_format_size(pool, c->connection_memory_bytes);
-    text_format_size(batch, c->max_batch_bytes);
-    text_format_size(topics, c->topic_cache_bytes);
-    line_set(l, LIMITS_PUBLISH_BUFFER, c->publish_buffer_bytes,
-             "received, not yet stored");
-    line_set(l, LIMITS_READ_BUFFER, c->read_buffer_bytes, "answers built or queued");
-    line_set(l, LIMITS_JSON, rounded(p->shares[JSON].got, JSON_LEAST),
-             "admin bodies and their trees");
-    line_set(l, LIMITS_CONNECTIONS, n * each, "%llu x (%s + 2KiB)", n, pool);
-    line_set(l, LIMITS_WRITER, 2 * c->max_batch_bytes + WRITER_BYTES, "2 x %s + 4MiB",
-             batch);
-    line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * waiter_bytes(c),
-             "%s + %llu x %uB", topics, n, (unsigned)waiter_bytes(c));
-    line_set(l, LIMITS_FIXED, fixed_bytes(c->loops), "5MiB + %llu x 512KiB of loops",
-             (unsigned long long)c->loops);
+    limits_line_set(l, LIMITS_PUBLISH_BUFFER, c->publish_buffer_bytes,
+                    "received, not yet stored");
+    limits_line_set(l, LIMITS_READ_BUFFER, c->read_buffer_bytes, "answers built or queued");
+    limits_line_set(l, LIMITS_JSON, rounded(p->shares[JSON].got, JSON_LEAST),
+                    "admin bodies and their trees");
+    text_format_size(a, c->connection_memory_bytes);
+    limits_line_set(l, LIMITS_CONNECTIONS, n * l->connection_bytes, "%llu x (%s + %uB)", n,
+                    a, (unsigned)CONNECTION_BYTES);
+    text_format_size(a, c->max_batch_bytes);
+    text_format_size(b, l->writer_bytes);
+    limits_line_set(l, LIMITS_WRITER, 2 * c->max_batch_bytes + l->writer_bytes,
+                    "2 x %s + %s", a, b);
+    text_format_size(a, c->topic_cache_bytes);
+    limits_line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * waiter_bytes(c),
+                    "%s + %llu x %uB", a, n, (unsigned)waiter_bytes(c));
+    text_format_size(a, fixed_bytes(c) - c->loops * LOOP_BYTES);
+    limits_line_set(l, LIMITS_FIXED, fixed_bytes(c), "%s + %llu x 256KiB of loops", a,
+                    (unsigned long long)c->loops);
 }
 
 /* ---- settings that must fit inside one another ---- */
@@ -423,7 +397,7 @@ static void check_inside(struct plan *p, const char *inner, const char *outer, i
     config_value(p->c, out, b, sizeof b);
     config_origin(p->c, config_given(p->c, c + out->field) ? out : in, from,
                   sizeof from);
-    refuse(p, line, "%s = %.64s does not fit into %s = %.64s (%s)", inner, a, outer, b,
+    limits_refuse(p, line, "%s = %.64s does not fit into %s = %.64s (%s)", inner, a, outer, b,
            from);
 }
 
@@ -437,7 +411,7 @@ static void check_least(struct plan *p, const char *name, uint64_t is, uint64_t 
     text_format_size(inline_max, p->c->inline_max_bytes);
     text_format_size(given, is);
     text_format_size(needed, (least + KIB - 1) / KIB * KIB);
-    refuse(p, line,
+    limits_refuse(p, line,
            "%s = %s is too small for one message: with inline_max = %s it must be at "
            "least %s",
            name, given, inline_max, needed);
@@ -465,13 +439,13 @@ enum err limits_plan(struct limits *l, struct config *c, const struct limits_mac
     l->offender = -1;
     l->container_bytes = m->container_bytes;
     error[0] = '\0';
-    plan_memory(&p);
+    limits_plan_memory(&p);
     plan_process(&p);
     plan_descriptors(&p);
-    share_all(&p);
-    share_out(&p);
+    share(&p);
     settle(&p);
     write_lines(&p);
+    limits_plan_outside(&p);
     check_nesting(&p);
     return error[0] ? ERR_BAD_INPUT : ERR_OK;
 }

@@ -53,6 +53,8 @@
     X(UPLOADS_DROPPED, counter, "sluice_uploads_dropped_total",                        \
       "Large messages given up before their end")                                      \
     X(JOBS_QUEUED, gauge, "sluice_writer_queue", "Jobs that wait for the writer")      \
+    X(MAP_REFRESHES, counter, "sluice_store_map_refreshes_total",                      \
+      "Times the store was mapped anew to give its page tables back")                  \
     X(COMMITS, counter, "sluice_commits_total", "Store transactions committed")        \
     X(COMMITS_FAILED, counter, "sluice_commits_failed_total",                          \
       "Store transactions that failed and stored nothing")                             \

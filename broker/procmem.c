@@ -7,21 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATH_SIZE 4096
 #define NO_LIMIT  ((uint64_t)1 << 60) /* version 1 says "none" by a number near 2^63 */
 
 struct version { /* how one version of control groups names things */
     const char *mount;
-    const char *limit, *current, *peak;
+    const char *limit, *high, *current, *peak;
 };
 
 static const struct version version_1 = { "/sys/fs/cgroup/memory",
                                           "memory.limit_in_bytes",
+                                          NULL,
                                           "memory.usage_in_bytes",
                                           "memory.max_usage_in_bytes" };
 static const struct version version_2 = { "/sys/fs/cgroup", "memory.max",
-                                          "memory.current", "memory.peak" };
+                                          "memory.high", "memory.current",
+                                          "memory.peak" };
 
 struct group { /* the control group that accounts for our memory */
     const struct version *version;
@@ -163,6 +166,8 @@ static uint64_t group_limit(struct group g, const char *root)
         if (g.version == &version_1)
             limit = smaller(limit,
                             group_number(&g, root, "memory.stat", hierarchical_limit));
+        else
+            limit = smaller(limit, group_number(&g, root, g.version->high, read_number));
     } while (group_up(&g));
     return limit;
 }
@@ -214,11 +219,47 @@ void procmem_read(struct procmem *out, const char *root)
     out->rss_file_bytes = read_named(path, "RssFile:") * 1024;
     out->threads = read_named(path, "Threads:");
     out->descriptors = count_descriptors(root);
+    out->page_tables_bytes = read_named(path, "VmPTE:") * 1024;
     out->malloc_arena_bytes = heap.arena + heap.hblkhd;
+    out->malloc_mapped_bytes = heap.hblkhd;
     out->malloc_used_bytes = heap.uordblks + heap.hblkhd;
     if (!find_group(&g, root))
         return;
     out->container_limit_bytes = group_limit(g, root);
     out->container_current_bytes = group_figure(g, root, g.version->current);
     out->container_peak_bytes = group_figure(g, root, g.version->peak);
+}
+
+/* A group that is not there is the host's name for the one at the mount. */
+static bool group_has(const struct group *g, const char *root, const char *file)
+{
+    char path[3 * PATH_SIZE];
+
+    snprintf(path, sizeof path, "%s%s%s/%s", root, g->version->mount, g->path, file);
+    return access(path, R_OK) == 0;
+}
+
+static uint64_t charged_sockets(const char *path)
+{
+    return read_named(path, "sock");
+}
+
+void procmem_watch(struct procmem_watch *out, const char *root)
+{
+    const char *file;
+    struct group g;
+    char path[PATH_SIZE];
+
+    memset(out, 0, sizeof *out);
+    snprintf(path, sizeof path, "%s/proc/self/status", root);
+    out->rss_anon_bytes = read_named(path, "RssAnon:") * 1024;
+    out->page_tables_bytes = read_named(path, "VmPTE:") * 1024;
+    if (!find_group(&g, root))
+        return;
+    file = g.version == &version_2 ? "memory.stat" : "memory.kmem.tcp.usage_in_bytes";
+    while (!group_has(&g, root, file) && group_up(&g))
+        ;
+    out->sockets_bytes =
+        group_number(&g, root, file,
+                     g.version == &version_2 ? charged_sockets : read_number);
 }

@@ -3,9 +3,23 @@
 #include "base/clock.h"
 #include "metrics.h"
 
-#define SWEEP_BUSY 1000u /* records taken out beside publishers, at least */
-#define SWEEP_IDLE 4000u /* and when nobody publishes: 2 KiB of pages each, at most */
-#define TRASH_STEP 256u  /* chunks of 128 KiB: at most 32 MiB of pages in one step */
+#define TRASH_STEP 256u    /* chunks of 128 KiB: at most 32 MiB of pages in one step */
+
+/* A record that is taken out shares pages with others, or has few of its own. */
+#define RECORD_PAGE_BYTES (2u << 10)
+
+void sweep_init(struct sweep *s, const struct store_ops *ops, struct store *store,
+                size_t page_bytes)
+{
+    *s = (struct sweep){ .ops = ops,
+                         .store = store,
+                         .most = (unsigned)(page_bytes / RECORD_PAGE_BYTES) };
+}
+
+size_t sweep_pages_bytes(const struct sweep *s)
+{
+    return (size_t)(s->taken < s->most ? s->taken : s->most) * RECORD_PAGE_BYTES;
+}
 
 void sweep_look_ahead(struct sweep *s)
 {
@@ -49,17 +63,19 @@ enum err sweep_trash(struct sweep *s)
  * comes in. */
 enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appended, bool busy)
 {
-    uint64_t max = busy ? SWEEP_BUSY : SWEEP_IDLE;
+    uint64_t max = busy ? s->most / 2 : s->most;
     struct store_step step = { 0 };
     enum err e;
 
+    s->taken = 0;
     if (!s->next_due_ms || s->next_due_ms > now_ms)
         return ERR_OK;
     if (busy && appended * 2 > max)
-        max = appended * 2 < SWEEP_IDLE ? appended * 2 : SWEEP_IDLE;
+        max = appended * 2 < s->most ? appended * 2 : s->most;
     if (appended > max)
         max = appended;
     e = s->ops->expire_step(s->store, now_ms, (unsigned)max, &step);
+    s->taken = step.messages;
     if (!e && !step.more)
         sweep_look_ahead(s);
     return e;

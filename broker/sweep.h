@@ -16,11 +16,20 @@
 struct sweep {
     const struct store_ops *ops;
     struct store *store;
+    unsigned most;         /* records in one step when nobody publishes; half of it beside
+                            * publishers, at least */
     bool trash;            /* something waits in the trash that may be freed now */
     int64_t next_due_ms;   /* wall clock; 0: nothing becomes due */
     int64_t held_until_ms; /* when the first download loses its hold; 0: none has one */
+    uint64_t taken;        /* records that the last step took out */
     uint64_t held;         /* blobs that wait for downloads */
 };
+
+/* Steps are bounded so that the pages they change are about `page_bytes` at most. */
+void sweep_init(struct sweep *s, const struct store_ops *ops, struct store *store,
+                size_t page_bytes);
+/* What the last sweep_expire changed at most. */
+size_t sweep_pages_bytes(const struct sweep *s);
 
 /* Asks the store what there is to do. A transaction must be open. */
 void sweep_look_ahead(struct sweep *s);

@@ -50,10 +50,20 @@ struct writer_options {
     struct store *store;
     struct waiters *waiters;
     size_t turn_bytes; /* job costs in one transaction; one job may exceed it alone */
+    size_t page_bytes; /* pages that jobs and sweeps change beside that; WRITER_PAGES_LEAST */
     bool relaxed;      /* sync in the background, once a second */
 };
 
 MUST_CHECK enum err writer_start(const struct writer_options *o, struct writer **out);
+
+/* What a turn works with at least: 40 jobs, and 500 records taken out. */
+#define WRITER_PAGES_LEAST (1u << 20)
+
+/* Any thread: memory of the store's changed pages in the largest turn so far. LMDB keeps
+ * pages for the next transaction, so it does not fall. An estimate, from above: twice what
+ * the turn's jobs cost and 12 KiB for each of them, 2 KiB for each record taken out by a
+ * sweep, and never more than the line's limit. */
+size_t writer_pages_bytes(struct writer *w);
 
 /* Finishes every job submitted so far, then ends the thread. */
 void writer_stop(struct writer *w);

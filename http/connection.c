@@ -43,11 +43,15 @@ struct connection *connection_open(struct loop *l, int fd, struct address_key *f
     c->from = *from;
     *from = (struct address_key){ 0 };
     connection_awaits(l, c);
+    limits_count(l->broker->limits, LIMITS_CONNECTIONS,
+                 (int64_t)l->broker->limits->connection_bytes);
     return c;
 }
 
 void connection_close(struct loop *l, struct connection *c)
 {
+    limits_count(l->broker->limits, LIMITS_CONNECTIONS,
+                 -(int64_t)l->broker->limits->connection_bytes);
     list_remove(c);
     if (c->early)
         linger_take(&l->linger, c->fd, l->now_ms);

@@ -127,6 +127,8 @@ static void on_tick(struct timer *t)
         l->checked_ms = l->now_ms;
         connection_check(l);
     }
+    if (l->index == 0)
+        broker_watch(l->broker);
     (void)!timers_set(&l->timers, &l->tick,
                       l->now_ms + (l->linger.count || l->refusals.count ? LINGER_TICK_MS
                                                                         : TICK_MS));

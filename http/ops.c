@@ -166,7 +166,7 @@ static void put_read_buffer(struct out *o, struct ledger *l)
         "Most bytes that were reserved for answers", f.high_water);
 }
 
-static void put_budget(struct out *o, const struct limits *limits)
+static void put_budget(struct out *o, const struct limits_sample *now)
 {
     static const char *const names[] = { "sluice_memory_limit_bytes",
                                          "sluice_memory_active_bytes",
@@ -178,45 +178,49 @@ static void put_budget(struct out *o, const struct limits *limits)
     for (int which = 0; which < 3; which++) {
         put_head(o, names[which], "gauge", helps[which]);
         for (int i = 0; i < LIMITS_LINES; i++) {
-            struct limits_row row;
+            const struct limits_row *row = &now->rows[i];
 
-            limits_read(limits, (enum limits_line)i, &row);
-            if (which && !row.measured)
-                continue;
             out_text(o, names[which]);
             out_text(o, "{line=\"");
-            out_text(o, row.name);
+            out_text(o, row->name);
             out_text(o, "\"} ");
-            out_u64(o, which == 0   ? row.limit_bytes
-                       : which == 1 ? row.active_bytes
-                                    : row.high_bytes);
+            out_u64(o, which == 0   ? row->limit_bytes
+                       : which == 1 ? row->active_bytes
+                                    : row->high_bytes);
             out_text(o, "\n");
         }
     }
 }
 
-static void put_process(struct out *o)
+static void put_memory(struct out *o, const struct procmem *p, uint64_t anon_high)
 {
-    struct procmem p;
-
-    procmem_read(&p, "");
     put(o, "sluice_process_rss_anon_bytes", "gauge",
-        "Anonymous memory: what memory_limit is a promise about", p.rss_anon_bytes);
+        "Anonymous memory: what memory_limit is a promise about", p->rss_anon_bytes);
+    put(o, "sluice_process_rss_anon_high_water_bytes", "gauge",
+        "The most anonymous memory that was seen, looking once a second", anon_high);
     put(o, "sluice_process_rss_file_bytes", "gauge",
         "File pages: the store's map and the program, which the kernel takes back",
-        p.rss_file_bytes);
+        p->rss_file_bytes);
+    put(o, "sluice_process_page_tables_bytes", "gauge",
+        "Page tables, which the kernel keeps", p->page_tables_bytes);
     put(o, "sluice_process_malloc_arena_bytes", "gauge",
-        "Memory the allocator holds from the kernel", p.malloc_arena_bytes);
+        "Memory the allocator holds from the kernel", p->malloc_arena_bytes);
+    put(o, "sluice_process_malloc_mapped_bytes", "gauge",
+        "Of these, in maps of their own: large blocks", p->malloc_mapped_bytes);
     put(o, "sluice_process_malloc_used_bytes", "gauge", "Memory the allocator gave out",
-        p.malloc_used_bytes);
-    put(o, "sluice_process_open_fds", "gauge", "Open descriptors", p.descriptors);
-    put(o, "sluice_process_threads", "gauge", "Threads", p.threads);
+        p->malloc_used_bytes);
+}
+
+static void put_process(struct out *o, const struct procmem *p)
+{
+    put(o, "sluice_process_open_fds", "gauge", "Open descriptors", p->descriptors);
+    put(o, "sluice_process_threads", "gauge", "Threads", p->threads);
     put(o, "sluice_container_limit_bytes", "gauge",
-        "Memory limit of the control group; 0: none", p.container_limit_bytes);
+        "Memory limit of the control group; 0: none", p->container_limit_bytes);
     put(o, "sluice_container_current_bytes", "gauge", "Memory of the control group now",
-        p.container_current_bytes);
+        p->container_current_bytes);
     put(o, "sluice_container_peak_bytes", "gauge", "Most memory of the control group",
-        p.container_peak_bytes);
+        p->container_peak_bytes);
 }
 
 static void put_store(struct out *o, struct broker *b, const struct store_stats *s)
@@ -262,6 +266,8 @@ void ops_metrics(struct request *r)
 {
     struct broker *b = r->loop->broker;
     struct store_stats stats;
+    struct limits_sample now;
+    struct procmem p;
     struct out o;
     enum err e = read_store(r, &stats);
 
@@ -274,8 +280,11 @@ void ops_metrics(struct request *r)
     put_publish_buffer(&o, b->publish);
     put_rates(&o, b->rate);
     put_read_buffer(&o, b->read);
-    put_budget(&o, b->limits);
-    put_process(&o);
+    procmem_read(&p, "");
+    limits_sample(b->limits, p.rss_anon_bytes, &now);
+    put_budget(&o, &now);
+    put_memory(&o, &p, now.rss_anon_high_bytes);
+    put_process(&o, &p);
     put_counters(&o);
     put(&o, "sluice_uptime_seconds", "gauge", "Since the start",
         (uint64_t)(clock_wall_ms() - b->started_ms) / 1000);
@@ -297,25 +306,23 @@ static void put_line(struct out *o, const struct limits_row *row)
     out_text(o, "{\"line\":");
     out_str(o, bytes_str(row->name));
     put_member(o, "limit_bytes", row->limit_bytes);
-    if (row->measured) {
-        put_member(o, "active_bytes", row->active_bytes);
-        put_member(o, "high_water_bytes", row->high_bytes);
-    }
+    put_member(o, "active_bytes", row->active_bytes);
+    put_member(o, "high_water_bytes", row->high_bytes);
     out_text(o, ",\"note\":");
     out_str(o, bytes_str(row->note));
     out_text(o, "}");
 }
 
-static void put_lines(struct out *o, const struct limits *limits)
+static void put_lines(struct out *o, const char *name, const struct limits_row *first,
+                      const struct limits_row *end)
 {
-    out_text(o, ",\"budget\":[");
-    for (int i = 0; i < LIMITS_LINES; i++) {
-        struct limits_row row;
-
-        limits_read(limits, (enum limits_line)i, &row);
-        if (i)
+    out_text(o, ",\"");
+    out_text(o, name);
+    out_text(o, "\":[");
+    for (const struct limits_row *row = first; row < end; row++) {
+        if (row > first)
             out_text(o, ",");
-        put_line(o, &row);
+        put_line(o, row);
     }
     out_text(o, "]");
 }
@@ -346,18 +353,25 @@ static void put_settings(struct out *o, struct tune *t)
 void ops_limits(struct request *r)
 {
     struct broker *b = r->loop->broker;
+    struct limits_sample now;
     struct procmem p;
     struct out o;
 
     out_init(&o, LIMITS_MAX);
     procmem_read(&p, "");
+    limits_sample(b->limits, p.rss_anon_bytes, &now);
     out_text(&o, "{\"memory_limit_bytes\":");
     out_u64(&o, b->limits->memory_bytes);
     put_member(&o, "container_limit_bytes", b->limits->container_bytes);
     put_member(&o, "rss_anon_bytes", p.rss_anon_bytes);
     put_member(&o, "rss_file_bytes", p.rss_file_bytes);
+    put_member(&o, "rss_anon_high_water_bytes", now.rss_anon_high_bytes);
     put_member(&o, "malloc_arena_bytes", p.malloc_arena_bytes);
-    put_lines(&o, b->limits);
+    put_member(&o, "malloc_mapped_bytes", p.malloc_mapped_bytes);
+    put_member(&o, "malloc_used_bytes", p.malloc_used_bytes);
+    put_member(&o, "file_pages_least_bytes", b->limits->file_pages_bytes);
+    put_lines(&o, "budget", now.rows, now.rows + LIMITS_KERNEL);
+    put_lines(&o, "beside", now.rows + LIMITS_KERNEL, now.rows + LIMITS_LINES);
     put_settings(&o, b->tune);
     out_text(&o, "}\n");
     send_text(r, &o, "application/json");

@@ -14,11 +14,6 @@
 #include <unistd.h>
 
 #define BACKLOG 4096
-/* Kernel buffers of a connection. They count against a container's limit like our own
- * memory, so they are not left to grow to the system's maximum. Accepted sockets inherit
- * them; the kernel doubles the number. */
-#define SOCKET_BUFFER (64 << 10)
-
 static void set(int fd, int level, int option, int value)
 {
     (void)setsockopt(fd, level, option, &value, sizeof value);
@@ -36,6 +31,10 @@ static void keep_alive(int fd, uint64_t idle_timeout_ms)
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
+/* The kernel's buffers of a connection count against a container's limit like our own
+ * memory, so they are not left to grow to the system's maximum. Accepted sockets inherit
+ * them; the kernel doubles the number. For the way out two of loopback's segments of 64 KiB
+ * must fit: with less, a download was seen to stop at every delayed acknowledgement. */
 static int listen_on(const struct sockaddr_storage *addr, socklen_t len,
                      const struct config *c)
 {
@@ -47,8 +46,8 @@ static int listen_on(const struct sockaddr_storage *addr, socklen_t len,
     set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (addr->ss_family == AF_INET6)
         set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    set(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
-    set(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
+    set(fd, SOL_SOCKET, SO_SNDBUF, (int)LIMITS_SEND_BUFFER);
+    set(fd, SOL_SOCKET, SO_RCVBUF, (int)c->receive_buffer_bytes);
     keep_alive(fd, c->idle_timeout_ms);
     if (bind(fd, (const struct sockaddr *)addr, len) || listen(fd, BACKLOG)) {
         close(fd);

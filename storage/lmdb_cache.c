@@ -48,6 +48,11 @@ static void account(struct store *s)
                                       2 * (s->cache.mask + 1) * sizeof(void *));
 }
 
+size_t lmdb_cache_bytes(struct store *s)
+{
+    return atomic_load(&s->cache_bytes);
+}
+
 enum err lmdb_cache_init(struct store *s, size_t bytes)
 {
     struct topic_cache *c = &s->cache;

@@ -241,8 +241,10 @@ enum err lmdb_env_open(const struct store_options *o, struct store **out)
         e = lock_directory(s);
     if (!e)
         e = open_environment(s, o);
-    if (!e)
+    if (!e) {
+        lmdb_map_find(s);
         lmdb_ballast_open(s);
+    }
     if (!e)
         e = open_contents(s);
     if (e) {

@@ -13,6 +13,9 @@
 
 #define BUCKET_MS 100
 
+/* Consecutive records share the pages that they change; a row has two of its own. */
+#define MESSAGES_PER_ROW 5
+
 struct due_row {
     int64_t due_ms;
     uint64_t topic_id;
@@ -23,7 +26,7 @@ struct due_row {
 /* What one step may still do, and what it did. */
 struct sweep {
     int64_t now_ms;
-    unsigned left;
+    unsigned left, rows_left;
     struct store_step *out;
 };
 
@@ -214,6 +217,7 @@ static enum err sweep_row(struct store *s, const struct due_row *row, struct swe
     }
     if (e)
         return e;
+    sw->rows_left--;
     if (sw->left == before)
         sw->left--; /* so that a step over rows without records ends, too */
     e = delete_row(s, row);
@@ -223,7 +227,7 @@ static enum err sweep_row(struct store *s, const struct due_row *row, struct swe
 enum err lmdb_expiry_step(struct store *s, int64_t now_ms, unsigned max,
                           struct store_step *out)
 {
-    struct sweep sw = {now_ms, max, out};
+    struct sweep sw = {now_ms, max, max / MESSAGES_PER_ROW + 1, out};
     struct due_row row;
     enum err e = lmdb_park_return(s);
 
@@ -232,7 +236,7 @@ enum err lmdb_expiry_step(struct store *s, int64_t now_ms, unsigned max,
         e = lmdb_expiry_flush(s);
     if (!e)
         e = first_row(s, now_ms, &row);
-    while (!e && sw.left) {
+    while (!e && sw.left && sw.rows_left) {
         e = sweep_row(s, &row, &sw);
         if (!e)
             e = first_row(s, now_ms, &row);

@@ -12,6 +12,7 @@
  *   lmdb_blobs    chunks and uploads
  *   lmdb_trash    what is left to delete, in bounded steps
  *   lmdb_pins     blobs that somebody reads
+ *   lmdb_map      drops the page tables of the file's map
  *   lmdb_reader   readers and their snapshots
  *   lmdb_read     what is read under one
  *   lmdb_check    proves the invariants of a whole store
@@ -103,6 +104,9 @@ struct pins {
 struct store {
     /* Set at open. */
     MDB_env *env;
+    void *map; /* where LMDB has the file; NULL: not found */
+    size_t map_bytes;
+    int map_fd;
     MDB_dbi dbi[TABLES];
     int lock_fd, ballast_fd;
     char *path;
@@ -198,6 +202,7 @@ bool lmdb_is_disk_full(const struct store *s, int rc);
 
 /* ---- lmdb_cache ---- */
 enum err lmdb_cache_init(struct store *s, size_t bytes);
+size_t lmdb_cache_bytes(struct store *s); /* any thread */
 void lmdb_cache_fini(struct store *s);
 /* Down to its bound; not within a transaction, handles would go stale. */
 void lmdb_cache_trim(struct store *s);
@@ -283,6 +288,10 @@ bool lmdb_blob_unpin(struct store *s, struct store_pin *pin);
 /* Is the blob pinned? Forgets pins whose time is over. *until_ms is lowered to the time of
  * the first of the others; 0: it was not set yet. */
 bool lmdb_pins_hold(struct store *s, uint64_t blob_id, int64_t now_ms, int64_t *until_ms);
+
+/* ---- lmdb_map ---- */
+void lmdb_map_find(struct store *s);
+void lmdb_map_refresh(struct store *s);
 
 /* ---- lmdb_reader ---- */
 enum err lmdb_reader_open(struct store *s, struct store_reader **out);

@@ -38,5 +38,7 @@ const struct store_ops lmdb_store = {
     .read_stats = lmdb_read_stats,
     .check = lmdb_check_store,
     .oldest_reader_ms = lmdb_oldest_reader_ms,
+    .cache_bytes = lmdb_cache_bytes,
+    .map_refresh = lmdb_map_refresh,
     .stats = lmdb_txn_stats,
 };

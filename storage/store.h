@@ -220,6 +220,10 @@ struct store_ops {
     /* How long the oldest open snapshot has been open, at least 1; 0: none is. Any
      * thread. */
     int64_t (*oldest_reader_ms)(struct store *s, int64_t now_ms);
+    /* Any thread: bytes of memory that the cache of topic states has now. */
+    size_t (*cache_bytes)(struct store *s);
+    /* Any thread, one at a time: gives back the kernel's page tables of the store's map. */
+    void (*map_refresh)(struct store *s);
     /* Same figures as read_stats, as of the current write transaction (writer only). */
     enum err (*stats)(struct store *s, struct store_stats *out);
 };

@@ -46,9 +46,16 @@ static uint64_t sum(void)
 {
     uint64_t bytes = 0;
 
-    for (int i = 0; i < LIMITS_LINES; i++)
+    for (int i = 0; i < LIMITS_KERNEL; i++)
         bytes += l.parts[i].limit_bytes;
     return bytes;
+}
+
+/* What a kernel that charges all it can would charge to the container at most. */
+static uint64_t in_container(void)
+{
+    return c.memory_limit_bytes + l.parts[LIMITS_KERNEL].limit_bytes +
+           l.parts[LIMITS_SOCKETS].limit_bytes + l.file_pages_bytes;
 }
 
 /* What must hold after every plan that was accepted. */
@@ -56,6 +63,11 @@ static void check_plan(void)
 {
     cr_expect(le(u64, sum(), c.memory_limit_bytes));
     cr_expect(eq(u64, l.memory_bytes, c.memory_limit_bytes));
+    if (l.container_bytes) {
+        cr_expect(le(u64, in_container(), l.container_bytes));
+        cr_expect(ge(u64, l.parts[LIMITS_SOCKETS].limit_bytes, 512 * KIB));
+    }
+    cr_expect(ge(u64, l.parts[LIMITS_KERNEL].limit_bytes, c.max_connections * 4 * KIB));
     cr_expect(eq(int, l.offender, -1));
     cr_expect(le(u64, c.max_batch_bytes, c.publish_buffer_bytes));
     cr_expect(le(u64, c.inline_max_bytes, c.max_batch_bytes));
@@ -65,9 +77,10 @@ static void check_plan(void)
     cr_expect(
         eq(u64, l.parts[LIMITS_PUBLISH_BUFFER].limit_bytes, c.publish_buffer_bytes));
     cr_expect(eq(u64, l.parts[LIMITS_CONNECTIONS].limit_bytes,
-                 c.max_connections * (c.connection_memory_bytes + 2 * KIB)));
+                 c.max_connections * (c.connection_memory_bytes + 1280)));
     cr_expect(
-        eq(u64, l.parts[LIMITS_WRITER].limit_bytes, 2 * c.max_batch_bytes + 4 * MIB));
+        eq(u64, l.parts[LIMITS_WRITER].limit_bytes, 2 * c.max_batch_bytes + l.writer_bytes));
+    cr_expect(ge(u64, l.writer_bytes, MIB));
 }
 
 #define PLANNED(container_mib, ...)                                                    \
@@ -109,11 +122,29 @@ Test(limits, takes_three_quarters_of_the_container)
 Test(limits, carries_5000_parked_readers_and_200_publishers_in_a_container_of_64_mib)
 {
     PLANNED(64);
+    cr_assert(ge(u64, c.max_connections, 5240));
+    cr_assert(ge(u64, c.publish_buffer_bytes, 2 * MIB));
+    cr_assert(ge(u64, c.read_buffer_bytes, 2 * (6 * 128 + 280) * KIB));
+    cr_assert(ge(u64, c.max_batch_bytes, 256 * KIB));
+    cr_assert(eq(u64, c.receive_buffer_bytes, 16 * KIB));
+}
+
+Test(limits, takes_less_than_three_quarters_where_the_kernel_needs_more)
+{
+    PLANNED(64);
+    cr_assert(lt(u64, c.memory_limit_bytes, 48 * MIB));
+    cr_assert(ge(u64, c.memory_limit_bytes, 36 * MIB));
+    PLANNED(64, "--max-connections", "1000");
     cr_assert(eq(u64, c.memory_limit_bytes, 48 * MIB));
-    cr_assert(ge(u64, c.max_connections, 5200));
-    cr_assert(ge(u64, c.publish_buffer_bytes, 1900 * KIB));
-    cr_assert(ge(u64, c.read_buffer_bytes, MIB));
-    cr_assert(ge(u64, c.max_batch_bytes, 480 * KIB));
+}
+
+Test(limits, leaves_out_the_container_where_there_is_none)
+{
+    PLANNED(0);
+    cr_assert(eq(u64, l.container_bytes, 0));
+    cr_assert(eq(u64, c.receive_buffer_bytes, 64 * KIB));
+    cr_assert(eq(u64, l.parts[LIMITS_SOCKETS].limit_bytes,
+                 c.max_connections * 2 * (64 + 64) * KIB));
 }
 
 Test(limits, works_in_24_mib)
@@ -143,7 +174,7 @@ Test(limits, keeps_batches_and_json_small_in_4_gib)
 
 Test(limits, adds_up_at_every_size)
 {
-    for (uint64_t mib = 22; mib < 700; mib++)
+    for (uint64_t mib = 24; mib < 700; mib++)
         PLANNED(mib);
 }
 
@@ -153,8 +184,8 @@ Test(limits, has_no_more_loops_than_its_memory_carries)
 
     cr_assert(eq(int, plan_on(&big, FLAGS()), ERR_OK));
     check_plan();
-    cr_assert(eq(u64, c.loops, 3));
-    cr_assert(ge(u64, c.max_connections, 5200));
+    cr_assert(eq(u64, c.loops, 2));
+    cr_assert(ge(u64, c.max_connections, 5240));
 }
 
 Test(limits, takes_zero_loops_for_one_per_core)
@@ -242,9 +273,37 @@ Test(limits, refuses_more_memory_than_the_container_has)
 Test(limits, refuses_a_container_that_is_too_small)
 {
     REFUSED(LIMITS_LINES,
-            "the container's limit of 20MiB is too small: 75 % of it is 15MiB for "
-            "memory_limit, which starts at 16MiB",
-            20);
+            "the container's limit of 18MiB is too small: memory_limit starts at 16MiB, and "
+            "the kernel needs some beside it",
+            18);
+}
+
+Test(limits, refuses_a_memory_limit_that_leaves_the_kernel_nothing)
+{
+    REFUSED(LIMITS_LINES,
+            "memory_limit = 60MiB (--memory-limit) does not fit: beside memory_limit = 60MiB "
+            "the kernel needs 8MiB for 16 connections and file pages, and the container has "
+            "64MiB; clients could get it killed",
+            64, "--memory-limit", "60MiB");
+}
+
+Test(limits, refuses_a_memory_limit_with_connections_that_fit_only_without_the_kernel)
+{
+    PLANNED(0, "--memory-limit", "48MiB", "--max-connections", "5240");
+    REFUSED(LIMITS_LINES,
+            "memory_limit = 48MiB (--memory-limit) does not fit: beside memory_limit = 48MiB "
+            "the kernel needs 28MiB for 5240 connections and file pages, and the container "
+            "has 64MiB; clients could get it killed",
+            64, "--memory-limit", "48MiB", "--max-connections", "5240");
+}
+
+Test(limits, refuses_connections_that_leave_too_little_memory)
+{
+    REFUSED(LIMITS_KERNEL,
+            "max_connections = 12000 (--max-connections) does not fit: the kernel keeps 4KiB "
+            "for each, and of the container's 64MiB less than 16MiB would be left for "
+            "memory_limit",
+            64, "--max-connections", "12000");
 }
 
 Test(limits, refuses_a_publish_buffer_above_the_memory)
@@ -261,7 +320,7 @@ Test(limits, blames_the_one_that_is_furthest_above_its_share)
     REFUSED(LIMITS_CONNECTIONS,
             "max_connections = 30000 (--max-connections) does not fit: with it and the "
             "least "
-            "of all else the budget needs 346MiB, and memory_limit is 256MiB",
+            "of all else the budget needs 324MiB, and memory_limit is 256MiB",
             0, "--max-connections", "30000", "--publish-buffer", "32MiB");
 }
 
@@ -338,12 +397,16 @@ Test(limits, prints_a_table_that_adds_up)
                  "  publish_buffer        64.0MiB  received, not yet stored\n"
                  "  read_buffer           32.0MiB  answers built or queued\n"
                  "  json                   4.0MiB  admin bodies and their trees\n"
-                 "  connections           97.7MiB  10000 x (8KiB + 2KiB)\n"
-                 "  writer                36.0MiB  2 x 16MiB + 4MiB\n"
+                 "  connections           90.3MiB  10000 x (8KiB + 1280B)\n"
+                 "  writer                38.0MiB  2 x 16MiB + 6MiB\n"
                  "  indexes               10.4MiB  8MiB + 10000 x 256B\n"
-                 "  fixed                  6.0MiB  5MiB + 2 x 512KiB of loops\n"
-                 "  unassigned             5.9MiB\n"
-                 "  memory_limit         256.0MiB\n"));
+                 "  fixed                  5.5MiB  5MiB + 2 x 256KiB of loops\n"
+                 "  unassigned            11.7MiB\n"
+                 "  memory_limit         256.0MiB\n"
+                 "beside it\n"
+                 "  kernel                44.1MiB  10000 x 4KiB + 5MiB\n"
+                 "  sockets             2500.0MiB  no container: what 10000 could fill\n"
+                 "  no container limits the memory\n"));
 }
 
 Test(limits, marks_the_line_that_does_not_fit)
@@ -355,21 +418,42 @@ Test(limits, marks_the_line_that_does_not_fit)
     cr_assert(has(text, "  publish_buffer       600.0MiB  received, not yet "
                         "stored   <-- does not fit\n"));
     cr_assert(has(text, "  too much             22"), "%s", text);
-    cr_assert(has(text, "  memory_limit         384.0MiB  of the container's "
-                        "512.0MiB\n"));
+    cr_assert(has(text, "  container            512.0MiB\n"));
 }
 
 /* ---- at runtime ---- */
 
-Test(limits, shows_no_figures_where_nobody_measures)
+static struct limits_row row_of(enum limits_line line, uint64_t rss_anon_bytes)
+{
+    static struct limits_sample sample;
+
+    limits_sample(&l, rss_anon_bytes, &sample);
+    return sample.rows[line];
+}
+
+Test(limits, calls_fixed_what_no_other_line_explains)
 {
     struct limits_row row;
 
     PLANNED(0);
-    limits_read(&l, LIMITS_FIXED, &row);
+    limits_count(&l, LIMITS_JSON, 300);
+    limits_count(&l, LIMITS_KERNEL, 7000);
+    row = row_of(LIMITS_FIXED, 1000);
     cr_assert(eq(str, (char *)row.name, "fixed"));
-    cr_assert(eq(u64, row.limit_bytes, 7 * MIB));
-    cr_assert(not(row.measured));
+    cr_assert(eq(u64, row.active_bytes, 700));
+    row = row_of(LIMITS_FIXED, 200);
+    cr_assert(eq(u64, row.active_bytes, 0));
+    cr_assert(eq(u64, row.high_bytes, 700));
+}
+
+Test(limits, remembers_the_most_anonymous_memory_that_it_saw)
+{
+    struct limits_sample sample;
+
+    PLANNED(0);
+    limits_sample(&l, 900, &sample);
+    limits_sample(&l, 500, &sample);
+    cr_assert(eq(u64, sample.rss_anon_high_bytes, 900));
 }
 
 Test(limits, counts_what_comes_and_goes_and_its_highest)
@@ -380,8 +464,7 @@ Test(limits, counts_what_comes_and_goes_and_its_highest)
     limits_count(&l, LIMITS_JSON, 300);
     limits_count(&l, LIMITS_JSON, -200);
     limits_count(&l, LIMITS_JSON, 50);
-    limits_read(&l, LIMITS_JSON, &row);
-    cr_assert(row.measured);
+    row = row_of(LIMITS_JSON, 0);
     cr_assert(eq(u64, row.active_bytes, 150));
     cr_assert(eq(u64, row.high_bytes, 300));
 }
@@ -406,8 +489,7 @@ Test(limits, asks_the_gauge_of_a_line)
 
     PLANNED(0);
     limits_gauge(&l, LIMITS_PUBLISH_BUFFER, seven_and_nine, &unit);
-    limits_read(&l, LIMITS_PUBLISH_BUFFER, &row);
-    cr_assert(row.measured);
+    row = row_of(LIMITS_PUBLISH_BUFFER, 0);
     cr_assert(eq(u64, row.active_bytes, 70));
     cr_assert(eq(u64, row.high_bytes, 90));
 }

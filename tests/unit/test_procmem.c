@@ -84,6 +84,48 @@ Test(procmem, takes_the_smallest_of_its_group_and_the_parents)
     cr_assert(eq(u64, procmem_container_limit(root), 32 * MIB));
 }
 
+Test(procmem, honours_the_level_from_which_the_kernel_slows_a_group_down)
+{
+    given("/proc/self/cgroup", "0::/a/b\n");
+    given("/sys/fs/cgroup/a/b/memory.max", "134217728\n");
+    given("/sys/fs/cgroup/a/b/memory.high", "max\n");
+    cr_assert(eq(u64, procmem_container_limit(root), 128 * MIB));
+    given("/sys/fs/cgroup/a/b/memory.high", "100663296\n");
+    cr_assert(eq(u64, procmem_container_limit(root), 96 * MIB));
+    given("/sys/fs/cgroup/a/memory.high", "67108864\n");
+    cr_assert(eq(u64, procmem_container_limit(root), 64 * MIB));
+}
+
+Test(procmem, takes_the_smallest_of_a_version_1_groups_parents)
+{
+    given("/proc/self/cgroup", "4:memory:/docker/abc\n");
+    given("/sys/fs/cgroup/memory/docker/memory.limit_in_bytes", "67108864\n");
+    given("/sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "134217728\n");
+    cr_assert(eq(u64, procmem_container_limit(root), 64 * MIB));
+}
+
+/* What is in socket buffers, as far as the kernel charges it. */
+Test(procmem, reads_the_socket_buffers_of_both_versions)
+{
+    struct procmem_watch w;
+
+    given("/proc/self/cgroup", "0::/a\n");
+    given("/proc/self/status", "VmPTE:\t     300 kB\nRssAnon:\t    1000 kB\n");
+    given("/sys/fs/cgroup/memory.stat", "anon 5\nsock 99\n");
+    given("/sys/fs/cgroup/a/memory.stat", "anon 5\nsock 0\nsocket 7\n");
+    procmem_watch(&w, root);
+    cr_assert(eq(u64, w.sockets_bytes, 0));
+    cr_assert(eq(u64, w.page_tables_bytes, 300 * 1024));
+    cr_assert(eq(u64, w.rss_anon_bytes, 1000 * 1024));
+    given("/sys/fs/cgroup/a/memory.stat", "anon 5\nsock 8192\n");
+    procmem_watch(&w, root);
+    cr_assert(eq(u64, w.sockets_bytes, 8192));
+    given("/proc/self/cgroup", "4:memory:/the/hosts/name\n");
+    given("/sys/fs/cgroup/memory/memory.kmem.tcp.usage_in_bytes", "4096\n");
+    procmem_watch(&w, root);
+    cr_assert(eq(u64, w.sockets_bytes, 4096));
+}
+
 Test(procmem, stays_inside_the_groups_it_may_see)
 {
     given("/proc/self/cgroup", "0::/../other\n");
