@@ -90,7 +90,7 @@ static struct address_key key_of_ipv6(const struct in6_addr *ip)
     return (struct address_key){ read_be(p, 8), IPV6_NET };
 }
 
-static struct address_key key_of(const struct sockaddr *addr)
+struct address_key address_key_of(const struct sockaddr *addr)
 {
     if (addr->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
@@ -177,7 +177,7 @@ enum err addresses_enter(struct addresses *a, const struct sockaddr *addr,
     *key = (struct address_key){ 0 };
     if (!a)
         return ERR_OK;
-    *key = key_of(addr);
+    *key = address_key_of(addr);
     pthread_mutex_lock(&a->lock);
     counted = count_one(a, key);
     pthread_mutex_unlock(&a->lock);

@@ -24,6 +24,9 @@ struct address_key { /* all zero: not counted, may leave any number of times */
     uint8_t kind;
 };
 
+/* What counts as one address, as above. */
+struct address_key address_key_of(const struct sockaddr *addr);
+
 /* At most `each` connections of one address, and `connections` of all: the caller keeps to
  * that. `each` 0: *out is NULL. */
 MUST_CHECK enum err addresses_open(uint64_t connections, uint64_t each,

@@ -1,12 +1,11 @@
 #include "rates.h"
 
+#include "addresses.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "server.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 static const char *const scopes[RATE_SCOPES] = { "broker", "topic", "caller" };
 static const char *const units[RATE_UNITS] = { "messages", "bytes" };
@@ -15,31 +14,18 @@ static const char *const settings[RATE_SCOPES] = { "publish_rate", "topic_rate",
 
 /* ---- who asks ---- */
 
-struct caller {
-    uint8_t kind, bytes[8];
-};
-
-/* An IPv4 address, also where it comes mapped into IPv6, or the first 64 bits of an IPv6
- * address: a client picks the others as it likes. */
-static void read_address(const struct sockaddr *address, struct caller *c)
+/* What of an address is a caller: addresses.h. */
+static struct bytes caller_of(struct request *r, uint8_t out[9])
 {
-    const void *any = address;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    struct address_key key = { 0 };
 
-    if (!address)
-        return;
-    c->kind = 4;
-    if (address->sa_family == AF_INET) {
-        memcpy(c->bytes, &((const struct sockaddr_in *)any)->sin_addr, 4);
-    } else if (address->sa_family == AF_INET6) {
-        const struct in6_addr *ip = &((const struct sockaddr_in6 *)any)->sin6_addr;
-
-        if (IN6_IS_ADDR_V4MAPPED(ip)) {
-            memcpy(c->bytes, ip->s6_addr + 12, 4);
-        } else {
-            c->kind = 6;
-            memcpy(c->bytes, ip->s6_addr, 8);
-        }
-    }
+    if (info->client_addr)
+        key = address_key_of(info->client_addr);
+    memcpy(out, &key.bits, 8);
+    out[8] = key.kind;
+    return bytes_of(out, 9);
 }
 
 /* ---- refused ---- */
@@ -67,16 +53,15 @@ bool rates_admit(struct request *r)
     const struct body *body = &r->body;
     uint64_t cost[RATE_UNITS] = { 1, body->declared == BODY_UNKNOWN ? 0 : body->declared };
     struct rate_refusal why;
-    struct caller caller = { 0 };
+    struct bytes caller = { 0 };
+    uint8_t key[9];
 
     if (body->ledger != b->publish)
         return true;
     if (rate_on(b->rate))
-        read_address(MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS)
-                         ->client_addr,
-                     &caller);
+        caller = caller_of(r, key);
     if (rate_admit(b->rate, &r->ticket, request_topic(r),
-                   bytes_of(&caller, sizeof caller), cost, clock_mono_us(), &why) == ERR_OK)
+                   caller, cost, clock_mono_us(), &why) == ERR_OK)
         return true;
     refuse(r, &why);
     return false;

@@ -2,21 +2,32 @@
 import os
 import re
 import signal
+import threading
 import time
 
-from sluicetest import SoloBrokerTest, until
+from sluicetest import SoloBrokerTest, quote, until
 
+NAMESPACE = "persistent://public/default/"
+
+# Every way in for messages; the topic is one that all of them can name.
 WAYS_IN = {
     "one": lambda b, t: b.publish(t, "x"),
     "chunked": lambda b, t: chunked(b, t, [b"x"]),
     "ndjson batch": lambda b, t: b.batch(t, '{"data":1}\n'),
     "json batch": lambda b, t: b.batch(t, '{"messages":[{"data":1}]}', "application/json"),
+    "pulsar": lambda b, t: pulsar(b, t, ""),
+    "pulsar partition": lambda b, t: pulsar(b, t, "/partitions/0"),
 }
 
 
 def chunked(broker, topic, chunks):
     with broker.client() as c:
-        return c.ask_chunked("POST", "/v1/topics/%s/messages" % topic, chunks)
+        return c.ask_chunked("POST", "/v1/topics/%s/messages" % quote(topic), chunks)
+
+
+def pulsar(broker, topic, tail):
+    path = "/topics/" + topic.replace("://", "/") + tail
+    return broker.ask("POST", path, '{"messages":[{"payload":"x"}]}', {"Content-Type": "application/json"})
 
 
 def items(field):
@@ -48,22 +59,27 @@ class Rates(SoloBrokerTest):
 
     def test_every_way_in_keeps_every_limit_and_stores_nothing_when_refused(self):
         self.start(rate_burst="1ms")
-        for scope in "publish", "topic", "caller":
+        for scope in "broker", "topic", "caller":
             for name, publish in WAYS_IN.items():
-                setting, topic = scope + "_rate_bytes", scope + name[:3]
+                setting = ("publish" if scope == "broker" else scope) + "_rate_bytes"
+                topic = NAMESPACE + scope + name.replace(" ", "-")
                 with self.subTest(scope=scope, way=name):
                     self.patch('{"%s":1}' % setting)
                     self.assertEqual(self.broker.publish(topic, "x" * 3600).status, 201)
                     before = self.accepted()
                     for _ in range(3):
-                        self.assertProblem(publish(self.broker, topic), 429, "rate_limited", True)
+                        a = publish(self.broker, topic)
+                        self.assertEqual(a.status, 429)
+                        self.assertIn(setting, a.text)
+                        self.assertGreater(int(a.header("Retry-After")), 60)
+                        self.assertEqual(items(a.header("RateLimit"))[scope + "-bytes"]["r"], "0")
                     self.assertEqual(self.accepted(), before)
                     self.patch('{"%s":0}' % setting)
-                    self.assertEqual(publish(self.broker, topic).status, 201)
+                    self.assertIn(publish(self.broker, topic).status, (200, 201))
         self.assertIdle()
         m = self.broker.metrics()
         for scope in "broker", "topic", "caller":
-            self.assertEqual(m['sluice_rate_limited_total{scope="%s"}' % scope], 12)
+            self.assertEqual(m['sluice_rate_limited_total{scope="%s"}' % scope], 3 * len(WAYS_IN))
 
     def test_a_refusal_comes_before_the_body_and_names_the_limit(self):
         self.in_debt(topic_rate_bytes="1KiB", rate_burst="1s")
@@ -86,6 +102,15 @@ class Rates(SoloBrokerTest):
             self.assertEqual(self.broker.publish("t", "x").status, 201)
 
     def test_a_batch_of_any_size_passes_and_is_paid_for(self):
+        """By its messages, whichever way it came."""
+        self.start(topic_rate_messages=10)
+        t = NAMESPACE + "t"
+        many = '{"messages":[%s]}' % ",".join(['{"payload":"x"}'] * 2000)
+        a = self.broker.ask("POST", "/topics/persistent/public/default/t", many, {"Content-Type": "application/json"})
+        self.assertEqual(a.status, 200)
+        self.assertIn(int(self.broker.publish(t, "x").header("Retry-After")), range(150, 201))
+
+    def test_a_native_batch_of_any_size_passes_and_is_paid_for(self):
         self.start(topic_rate_messages=10)
         self.assertEqual(self.broker.batch("t", '{"data":1}\n' * 2000).status, 201)
         a = self.broker.publish("t", "x")
@@ -170,6 +195,26 @@ class Rates(SoloBrokerTest):
         self.assertEqual(self.setting("read_wait_max"),
                          {"value": "7s", "from": "--read-wait-max", "live": True})
         self.assertEqual(self.broker.publish("t", "x").header("TTL"), str(7 * 86400))
+
+    def test_limits_change_while_messages_come(self):
+        self.start()
+        over, answers = threading.Event(), []
+
+        def publish():
+            with self.broker.client() as c:
+                while not over.is_set():
+                    answers.append(c.ask("POST", "/v1/topics/t/messages", "x").status)
+        threads = [threading.Thread(target=publish) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for i in range(100):
+            self.assertEqual(self.patch('{"topic_rate_messages":%d,"default_ttl":"%dh"}' % (i % 7, 1 + i)).status, 200)
+            self.broker.process.send_signal(signal.SIGHUP)
+        over.set()
+        for t in threads:
+            t.join()
+        self.assertEqual(set(answers) - {201, 429}, set())
+        self.assertEqual(self.accepted(), answers.count(201))
 
     def test_sighup_reads_the_file_again_and_flags_still_win(self):
         path = self.a_file("topic_rate_messages = 100\nread_wait_max = 9s\n")
