@@ -3,8 +3,14 @@
 
 The buffer's gauge never passes its limit, memory stays a number, nobody is reset, whoever is
 answered 201 is stored, whoever is not was told so, and the rest of the broker stays alive.
+
+Guards: a buffer for all that is offered, and bodies held whole, for the four floods; clients
+that do not stand in line for `fairness`; no min_body_rate for `slow loris`; no limit to a message
+for `sizes`; no sight of a client that hangs up for `leave`; a SIGTERM that ends the program at
+once for `sigterm`. Fairness is judged with small messages: of 5 MiB ones nobody would get two.
 """
 import os
+import threading
 import time
 
 from scenario import (KiB, MiB, Part, Prober, Sampler, ScenarioBroker, main, mib, missing, post,
@@ -20,11 +26,12 @@ class Load5:
         self.connections = c.pick(150, 500)
         self.rate = c.pick(16000000, 20000000)
         self.window = c.pick(5, 10)
+        self.batch = c.pick(2 * MiB, 16 * MiB)
 
 
 def broker(c, load, slow=True, **settings):
-    s = {"publish_buffer": load.cap, "publish_wait_max": c.pick("4s", "30s"), "memory_limit": "512MiB",
-         "max_batch_bytes": c.pick("2MiB", "16MiB")}
+    s = {"publish_buffer": load.cap, "publish_wait_max": c.pick("3s", "30s"), "memory_limit": "512MiB",
+         "max_batch_bytes": load.batch}
     s.update(settings)
     return ScenarioBroker(slowdisk=load.rate if slow else None, **s)
 
@@ -40,11 +47,27 @@ def check_statuses(c, f):
     c.report.check("no reset, no silence", not f["errors"], str(f["errors"] or "none"))
 
 
-def check_progress(c, load, stored):
-    """The disk is never idle: the shim knows what was written."""
-    worst = min((b[1] - a[1]) / (b[0] - a[0]) for a, b in windows(stored, load.window))
-    c.report.least("disk busy, slowest %d s window" % load.window, worst / 1e6, 0.9 * load.rate / 1e6,
-                   lambda v: "%.1f MB/s" % v)
+def check_progress(c, load, disk, sampler, since, until_):
+    """The disk is never idle: the shim knows what was written. And what is written is stored: the
+    broker counts that at each commit, so a window may miss the bytes of one. Windows of the short
+    profile are too short for that, and its disk is not its own: there it is a figure."""
+    least, bound = slowest(disk, load.window) / 1e6, 0.9 * load.rate / 1e6
+    c.report.least("disk busy, slowest %d s window" % load.window, least, bound, megabytes)
+    c.report.key("disk %.1f of %.0f MB/s" % (least, load.rate / 1e6))
+    points = [(s["t"], s["commit_bytes_total"]) for s in sampler.between(since, until_)]
+    stored = (slowest(points, load.window) + load.batch / load.window) / 1e6
+    if c.full:
+        c.report.least("stored, slowest %d s window" % load.window, stored, bound, megabytes)
+    else:
+        c.report.figure("stored, slowest %d s window" % load.window, megabytes(stored))
+
+
+def megabytes(v):
+    return "%.1f MB/s" % v
+
+
+def slowest(points, seconds):
+    return min((b[1] - a[1]) / (b[0] - a[0]) for a, b in windows(points, seconds))
 
 
 def check_share(c, b, f, before):
@@ -63,8 +86,8 @@ def windows(points, seconds):
 
 def check_memory(c, load, sampler, idle):
     report = c.report
-    report.most("gauge, at every sample", int(sampler.most("publish_buffer_bytes")), load.cap, mib)
-    report.most("gauge, high-water mark", int(sampler.most("publish_buffer_high_water_bytes")), load.cap, mib)
+    report.most("gauge, at every sample", int(sampler.most("publish_buffer_bytes")), load.cap, mib, close=False)
+    report.most("gauge, high-water mark", int(sampler.most("publish_buffer_high_water_bytes")), load.cap, mib, close=False)
     report.most("RssAnon, most", sampler.most("RssAnon"),
                 idle + load.cap + load.connections * 32 * KiB + 32 * MiB, mib)
 
@@ -79,6 +102,41 @@ def check_waiting(c, load, sampler, since, until_):
                   lambda v: "%.2f" % v)
 
 
+class Impatient(threading.Thread):
+    """One message after the other that agrees to wait for a second: then 503, not before, and it
+    is told when to come back."""
+
+    def __init__(self, b):
+        super().__init__(daemon=True)
+        self.b, self.ended, self.error = b, threading.Event(), None
+        self.statuses, self.waits, self.untold = {}, [], 0
+
+    def run(self):
+        try:
+            while not self.ended.is_set():
+                began = time.monotonic()
+                a = self.b.publish("flood", b"x" * 20000, {"Prefer": "wait=1"})
+                self.statuses[a.status] = self.statuses.get(a.status, 0) + 1
+                if a.status != 201:
+                    self.waits.append(time.monotonic() - began)
+                    self.untold += not (a.header("Retry-After") or "").isdigit()
+        except OSError as e:
+            self.error = e
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()
+
+    def check(self, report):
+        report.check("who waits 1 s at most: 503 with Retry-After, not before", self.waits and not self.untold and
+                     not self.error and min(self.waits) >= 0.95 and not set(self.statuses) - {201, 503},
+                     str(self.statuses), "after %.2f s %s" % (min(self.waits, default=0), self.error or ""))
+
+
 def flood(c, seconds, chunked=False, **settings):
     load = Load5(c)
     if c.guard:
@@ -87,13 +145,13 @@ def flood(c, seconds, chunked=False, **settings):
         idle, fds = b.rss_anon(), b.open_fds()
         path = os.path.join(b.folder.name, "acks")
         with Sampler(b) as sampler, Prober(b, "/healthz") as health, Prober(b, "/metrics") as metrics, \
-                Prober(b, "/v1/topics/quiet/messages?wait=50ms") as poll:
-            began, stored, before = time.monotonic(), [], b.disk_written()
+                Prober(b, "/v1/topics/quiet/messages?wait=50ms") as poll, Impatient(b) as impatient:
+            began, written, before = time.monotonic(), [], b.disk_written()
             h = start_hammer("publish", b, connections=load.connections, seconds=seconds, size=load.size,
                              topic="flood", acks=path, chunked=chunked, grace=90)
             while time.monotonic() < began + seconds:
                 if time.monotonic() > began + 1:
-                    stored.append((time.monotonic(), b.disk_written()))
+                    written.append((time.monotonic(), b.disk_written()))
                 time.sleep(0.2)
             ended = time.monotonic()
             f = h.wait()
@@ -102,9 +160,10 @@ def flood(c, seconds, chunked=False, **settings):
             c.report.most("after it: seconds until nobody waits", time.monotonic() - over, 5.0, lambda v: "%.2f" % v)
         check_memory(c, load, sampler, idle)
         check_waiting(c, load, sampler, began + 1, ended)
-        check_progress(c, load, stored)
+        check_progress(c, load, written, sampler, began + 1, ended)
         check_share(c, b, f, before)
         check_statuses(c, f)
+        impatient.check(c.report)
         for name, p in (("/healthz", health), ("/metrics", metrics), ("empty long-poll of 50 ms", poll)):
             c.report.timing("p99 of " + name, p.quantile(), 250 if p is not poll else 300, stall=2000)
         c.report.figure("publish p50, p99", "%.0f, %.0f ms" % (f["latency_ms"]["p50"], f["latency_ms"]["p99"]))
@@ -119,7 +178,7 @@ def flood(c, seconds, chunked=False, **settings):
 
 
 def declared_streamed(c):
-    flood(c, c.pick(10, 120))
+    flood(c, c.pick(8, 120))
 
 
 def declared_whole(c):
@@ -137,13 +196,18 @@ def chunked_whole(c):
 
 
 def fairness(c):
+    """Everybody gets about the same. In the guard 20 clients never stand in line."""
     load = Load5(c)
     with broker(c, load) as b:
-        f = start_hammer("publish", b, connections=load.connections, seconds=c.pick(6, 90), size="60KiB",
-                         topic="fair", grace=60).wait()
-        spread = f["per_connection"]
+        options = {"seconds": c.pick(6, 90), "size": "60KiB", "topic": "fair", "grace": 60}
+        rude = start_hammer("publish", b, connections=20, prefer_wait=0, run=1, **options) if c.guard else None
+        f = start_hammer("publish", b, connections=load.connections, **options).wait()
+        spread, least = f["per_connection"], f["per_connection"]["min"]
+        if rude:
+            least = min(least, rude.wait()["per_connection"]["min"])
         c.report.least("median of messages per connection", spread["median"], 4)
-        c.report.least("slowest connection, messages", spread["min"], spread["median"] / 4)
+        c.report.least("slowest connection, messages", least, spread["median"] / 4)
+        c.report.key("slowest %d, median %d messages" % (least, spread["median"]))
         check_statuses(c, f)
 
 
@@ -172,7 +236,7 @@ def slow_loris(c):
 def sizes(c):
     load = Load5(c)
     limit = 4 * load.cap
-    with broker(c, load, max_message_bytes=limit, min_body_rate="0") as b:
+    with broker(c, load, max_message_bytes=limit if not c.guard else 8 * limit, min_body_rate="0") as b:
         b.disk("hold 1")
         full = start_hammer("publish", b, connections=load.connections, requests=load.connections, seconds=0,
                             size="100KiB" if not c.full else load.size, topic="full", grace=60)
@@ -192,7 +256,7 @@ def sizes(c):
             c.report.check("twice the whole buffer streams through", a.status == 201, a.status, "201")
             back = b.message("large", 0).body
         c.report.check("... and comes back equal", back == body, mib(len(back)))
-        c.report.most("... gauge meanwhile", int(sampler.most("publish_buffer_bytes")), load.cap, mib)
+        c.report.most("... gauge meanwhile", int(sampler.most("publish_buffer_bytes")), load.cap, mib, close=False)
         settled(b, 2, c.report, "after it: nothing held")
 
 
@@ -217,7 +281,7 @@ def leave(c):
         while b.metric("sluice_publish_waiting") > 1 and time.monotonic() < began + 5:
             time.sleep(0.05)
         c.report.figure("300 die in line: seconds until forgotten", "%.2f" % (time.monotonic() - began))
-        c.report.most("300 died in line: still waiting", int(b.metric("sluice_publish_waiting")), 1)
+        c.report.most("300 died in line: still waiting", int(b.metric("sluice_publish_waiting")), 1, close=False)
         if c.guard:
             b.kill()
             return
@@ -227,38 +291,40 @@ def leave(c):
 
 
 def sigterm(c):
+    """The large ones are long under way before the first is stored; the small ones that begin with
+    them are answered at once, and must be there afterwards as well."""
     load = Load5(c)
-    with broker(c, load) as b:
-        path = os.path.join(b.folder.name, "acks")
-        h = start_hammer("publish", b, connections=load.connections, seconds=300, size=load.size, topic="t",
-                         acks=path, until_lost=True, grace=1)
-        until(lambda: b.metric("sluice_publish_waiting") > 0 and b.metric("sluice_messages_accepted_total") > 0,
-              150, what="the buffer is full and something is stored")
+    with broker(c, load, disarm="sigterm" if c.guard else None) as b:
+        paths = [os.path.join(b.folder.name, name) for name in ("small", "large")]
+        options = {"seconds": 300, "topic": "t", "until_lost": True, "grace": 1}
+        small = start_hammer("publish", b, connections=20, size="4KiB", acks=paths[0], run=1, **options)
+        until(lambda: b.metric("sluice_messages_accepted_total") > 0, 20, what="something is stored")
+        large = start_hammer("publish", b, connections=load.connections, size=load.size, acks=paths[1], **options)
+        until(lambda: b.metric("sluice_publish_waiting") > 0, 20, what="the buffer is full")
         time.sleep(c.pick(3, 15))
-        began = time.monotonic()
-        b.terminate()
-        b.wait_exit(30)
-        took = time.monotonic() - began
-        c.report.check("SIGTERM while saturated: status 0", True, 0, "0")
+        status, took = b.end(30)
+        c.report.equal("SIGTERM while saturated: status", status, 0)
         c.report.most("... seconds to the end", took, 10.0, lambda v: "%.1f" % v)
-        f = h.stop()
-        c.report.figure("answers until then", str(f["status"]))
+        c.report.figure("answers until then, large; small", str(large.stop()["status"]), str(small.stop()["status"]))
         b.environment["SLOWDISK_BYTES_PER_S"] = "0"
         b.start()
-        lost, looked = missing(b, path)
+        found = [missing(b, p) for p in paths if os.path.exists(p)]
+        lost, looked = sum((x[0] for x in found), []), sum(x[1] for x in found)
         c.report.check("acknowledged and there after the start", not lost and looked, looked, str(lost[:3] or ""))
         settled(b, 2, c.report, "after the start: nothing held")
 
 
+FLOODED = ["gauge, at every sample", "RssAnon, most"]  # what fails without the buffer's bound
+
 if __name__ == "__main__":
     main("A5 back-pressure", [
-        Part("declared, streamed", declared_streamed, fails=["gauge, at every sample", "RssAnon, most"]),
-        Part("declared, whole", declared_whole),
-        Part("chunked, streamed", chunked_streamed),
-        Part("chunked, whole", chunked_whole),
-        Part("fairness", fairness),
-        Part("slow loris", slow_loris, fails=["all evicted in time"]),
-        Part("sizes", sizes),
-        Part("leave", leave, fails=["300 died in line: still waiting"]),
-        Part("sigterm", sigterm),
+        Part("declared, streamed", declared_streamed, fails=FLOODED, takes=(12, 200)),
+        Part("declared, whole", declared_whole, fails=FLOODED, takes=(11, 110)),
+        Part("chunked, streamed", chunked_streamed, fails=FLOODED, takes=(11, 140)),
+        Part("chunked, whole", chunked_whole, fails=FLOODED, takes=(11, 110)),
+        Part("fairness", fairness, fails=["slowest connection, messages"], takes=(7, 95)),
+        Part("slow loris", slow_loris, fails=["all evicted in time"], takes=(4, 10)),
+        Part("sizes", sizes, fails=["over max_message_bytes while full: refused"], takes=(1, 130)),
+        Part("leave", leave, fails=["300 died in line: still waiting"], takes=(1, 3)),
+        Part("sigterm", sigterm, fails=["SIGTERM while saturated: status"], takes=(5, 25)),
     ])
