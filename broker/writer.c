@@ -1,11 +1,12 @@
 /*
  * Invariants:
- *  1. A job is in `queue`, in `turn`, in `again`, or gone home; never in two of them.
+ *  1. A job is in `queue`, in `backlog`, in `turn`, in `again`, or gone home; never in two of them.
  *  2. No letter leaves before the commit that decides it.
  *  3. Between begin and commit or abort the thread waits for nothing but the disk.
  */
 #include "writer.h"
 
+#include "backlog.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "metrics.h"
@@ -22,10 +23,6 @@
 #define WAKES_MAX 1024u
 #define HOMES_MAX 256u
 
-struct chain {
-    struct job *first, **last;
-};
-
 struct delivery { /* letters for one loop, posted together */
     struct mailbox *home;
     struct letter *first, *last;
@@ -40,11 +37,12 @@ struct writer {
 
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct chain queue;
+    struct job_chain queue; /* as they come */
     bool idle, stop, trash_released;
 
     /* Writer thread only. */
-    struct chain turn, again;
+    struct backlog backlog; /* those that did not fit into a turn */
+    struct job_chain turn, again;
     enum err spoiled;
     struct sweep sweep;
     size_t turn_pages_bytes; /* of this turn's jobs */
@@ -56,37 +54,6 @@ struct writer {
     struct delivery deliveries[HOMES_MAX];
     unsigned delivery_count;
 };
-
-static void chain_init(struct chain *c)
-{
-    c->first = NULL;
-    c->last = &c->first;
-}
-
-static void chain_add(struct chain *c, struct job *j)
-{
-    j->next = NULL;
-    *c->last = j;
-    c->last = &j->next;
-}
-
-static struct job *chain_take(struct chain *c)
-{
-    struct job *j = c->first;
-
-    if (j && !(c->first = j->next))
-        c->last = &c->first;
-    return j;
-}
-
-static void chain_splice(struct chain *to, struct chain *from)
-{
-    if (!from->first)
-        return;
-    *to->last = from->first;
-    to->last = from->last;
-    chain_init(from);
-}
 
 void turn_wake(struct turn *t, struct bytes topic)
 {
@@ -188,48 +155,45 @@ size_t writer_pages_bytes(struct writer *w)
     return atomic_load(&w->pages_bytes);
 }
 
-/* Moves jobs that fit into one transaction from the queue into the turn. */
+/* Those that did not finish their turn, and of those that wait what fits beside. */
 static void take_jobs(struct writer *w)
 {
-    size_t bytes = 0, jobs = 0, most = w->o.page_bytes / 2 / JOB_PAGE_BYTES;
+    size_t most = w->o.page_bytes / 2 / JOB_PAGE_BYTES;
+    struct job_chain arrived;
+    struct backlog_taken taken;
 
-    chain_splice(&w->turn, &w->again);
+    job_chain_init(&arrived);
+    job_chain_splice(&w->turn, &w->again);
     pthread_mutex_lock(&w->lock);
-    while (w->queue.first && jobs < most &&
-           (bytes == 0 || bytes + w->queue.first->cost <= w->o.turn_bytes)) {
-        struct job *j = chain_take(&w->queue);
-
-        bytes += j->cost;
-        jobs++;
-        chain_add(&w->turn, j);
-    }
+    job_chain_splice(&arrived, &w->queue);
     pthread_mutex_unlock(&w->lock);
-    w->turn_pages_bytes = 2 * bytes + jobs * JOB_PAGE_BYTES;
+    taken = backlog_take(&w->backlog, &arrived, &w->turn, most, w->o.turn_bytes);
+    w->turn_pages_bytes = 2 * taken.bytes + taken.jobs * JOB_PAGE_BYTES;
 }
 
 /* Runs the jobs; those that are through stay in the turn with their outcome to come. */
 static void run_jobs(struct writer *w, struct turn *t)
 {
-    struct chain waiting = w->turn;
+    struct job_chain waiting = w->turn;
     struct job *j;
 
     if (!waiting.first)
         return;
-    chain_init(&w->turn);
-    while ((j = chain_take(&waiting))) {
+    job_chain_init(&w->turn);
+    while ((j = job_chain_take(&waiting))) {
         enum err e = j->run(j, t);
 
         if (w->spoiled) {
-            chain_add(&w->turn, j);
-            chain_splice(&w->turn, &waiting);
+            job_chain_add(&w->turn, j);
+            job_chain_splice(&w->turn, &waiting);
             return;
         }
         if (e == ERR_BUSY)
-            chain_add(&w->again, j);
+            job_chain_add(&w->again, j);
         else if (e)
             finish(w, j, e); /* its letter still waits for the turn's end */
         else
-            chain_add(&w->turn, j);
+            job_chain_add(&w->turn, j);
     }
 }
 
@@ -237,10 +201,10 @@ static void finish_all(struct writer *w, enum err e)
 {
     struct job *j;
 
-    while ((j = chain_take(&w->turn)))
+    while ((j = job_chain_take(&w->turn)))
         finish(w, j, e);
     if (e)
-        while ((j = chain_take(&w->again)))
+        while ((j = job_chain_take(&w->again)))
             finish(w, j, e);
 }
 
@@ -383,11 +347,11 @@ static void *writer_main(void *arg)
 
     while (!stopping) {
         pthread_mutex_lock(&w->lock);
-        if (!w->queue.first && !w->stop && !something_due(w))
+        if (!w->queue.first && !w->backlog.waiting && !w->stop && !something_due(w))
             wait_for_work(w);
         w->sweep.trash |= w->trash_released;
         w->trash_released = false;
-        work = w->queue.first || w->again.first;
+        work = w->queue.first || w->backlog.waiting || w->again.first;
         stopping = w->stop && !work;
         pthread_mutex_unlock(&w->lock);
         if (work || (!stopping && something_due(w)))
@@ -423,18 +387,21 @@ enum err writer_start(const struct writer_options *o, struct writer **out)
         w->o.page_bytes = WRITER_PAGES_LEAST;
     sweep_init(&w->sweep, o->ops, o->store, w->o.page_bytes);
     w->healthy = true;
-    chain_init(&w->queue);
-    chain_init(&w->turn);
-    chain_init(&w->again);
+    job_chain_init(&w->queue);
+    job_chain_init(&w->turn);
+    job_chain_init(&w->again);
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&w->work, &attr);
     pthread_condattr_destroy(&attr);
-    e = first_look(w);
+    e = backlog_init(&w->backlog);
+    if (!e)
+        e = first_look(w);
     if (!e && pthread_create(&w->thread, NULL, writer_main, w))
         e = ERR_NO_MEMORY;
     if (e) {
+        backlog_fini(&w->backlog);
         free(w);
         return e;
     }
@@ -454,6 +421,7 @@ void writer_stop(struct writer *w)
     pthread_join(w->thread, NULL);
     pthread_cond_destroy(&w->work);
     pthread_mutex_destroy(&w->lock);
+    backlog_fini(&w->backlog);
     free(w);
 }
 
@@ -474,7 +442,7 @@ void writer_submit(struct writer *w, struct job *j)
         atomic_fetch_add(&j->home->owed, 1);
     metric_add(METRIC_JOBS_QUEUED, 1);
     pthread_mutex_lock(&w->lock);
-    chain_add(&w->queue, j);
+    job_chain_add(&w->queue, j);
     wake = wakes_it(w);
     pthread_mutex_unlock(&w->lock);
     if (wake)

@@ -18,6 +18,7 @@
 #define SLUICE_WRITER_H
 
 #include "base/err.h"
+#include "job.h"
 #include "mailbox.h"
 #include "store.h"
 #include "waiters.h"
@@ -30,19 +31,6 @@ struct turn { /* what a job sees while it runs */
     int64_t now_ms;       /* wall clock of the whole turn */
     struct writer *writer;
     uint64_t messages, bytes; /* appended in this turn */
-};
-
-struct job {
-    struct letter letter; /* posted home after `done`; letter.open is the submitter's */
-    struct mailbox *home; /* NULL: nobody waits, `done` frees the job */
-    struct job *next;     /* the writer's */
-    size_t cost;          /* bytes it may add to the transaction */
-
-    /* ERR_BUSY: commit what was done and run me again in the next turn. ERR_OK, or a
-     * refusal with nothing changed. A job that changed something and cannot go on calls
-     * turn_spoil first: the whole transaction is then given up. */
-    enum err (*run)(struct job *j, struct turn *t);
-    void (*done)(struct job *j, enum err e);
 };
 
 struct writer_options {

@@ -1,6 +1,7 @@
 # What messages pass on their way: the parts of broker/, and those of http/ that need no
 # connection.
 unit_test(fair SEES broker)
+unit_test(backlog SEES broker)
 unit_test(ledger SEES broker)
 unit_test(mailbox SEES broker)
 unit_test(packed SEES broker)
