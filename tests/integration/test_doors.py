@@ -253,6 +253,17 @@ class DoorsShut(TheTable, SoloBrokerTest):
                 self.assertEqual(self.broker.topic(topic)["next"], len(door.texts()))
         self.assertIdle()
 
+    def test_when_the_topics_rate_is_used_up(self):
+        self.start(topic_rate_bytes=1, rate_burst="1ms", **SETTINGS)
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.assertEqual(door.send(self.broker, topic).status, door.ok)  # into debt, for hours
+                a = door.send(self.broker, topic)
+                self.assertRefused(door, a, 429)
+                self.assertGreater(int(a.header("Retry-After")), 60)
+                self.assertEqual(self.broker.topic(topic)["next"], len(door.texts()))
+        self.assertIdle()
+
     def test_to_topics_that_may_not_be_made(self):
         self.start(auto_create=False, **SETTINGS)
         for door, topic in self.each_door():
