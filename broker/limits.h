@@ -13,7 +13,7 @@
  *   writer          2 x max_batch_bytes + memory_limit / 32 (1 to 6 MiB): the pages of one
  *                   transaction
  *   indexes         topic_cache + max_connections x 256 bytes of parked readers, and 24
- *                   bytes more where max_connections_per_address is set
+ *                   bytes more where max_connections_per_address is set; + rate_table_bytes
  *   fixed           memory_limit / 32 (1 to 5 MiB) + 256 KiB a loop: stacks, tables, the
  *                   allocator's slack, the rest
  *

@@ -16,6 +16,7 @@
 
 #include "base/text.h"
 #include "config_table.h"
+#include "rate.h"
 #include "upload.h"
 
 #include <stdarg.h>
@@ -30,7 +31,7 @@
 #define BATCH_MOST        (16 * MIB)
 #define JSON_LEAST        (256 * KIB)
 #define JSON_MOST         (8 * MIB)
-#define MESSAGES_KEEP     (5 * MIB + 512 * KIB)
+#define MESSAGES_KEEP     (5 * MIB + 256 * KIB)
 #define PUBLISH_EXTRA     (16 * KIB) /* headers, attributes and our own state */
 #define CONNECTIONS_MOST  ((uint64_t)1000000)
 #define BIG_POOLS_FROM    (128 * MIB)
@@ -91,7 +92,7 @@ static void plan_process(struct plan *p)
     p->connection_cost = c->connection_memory_bytes + CONNECTION_BYTES + waiter_bytes(c);
     p->l->connection_bytes = c->connection_memory_bytes + CONNECTION_BYTES;
     p->l->writer_bytes = writer_bytes(c);
-    p->fixed = fixed_bytes(c) + writer_bytes(c);
+    p->fixed = fixed_bytes(c) + writer_bytes(c) + rate_table_bytes(c->memory_limit_bytes);
 }
 
 static void plan_descriptors(struct plan *p)
@@ -353,6 +354,20 @@ void limits_line_set(struct limits *l, enum limits_line line, uint64_t bytes,
     va_end(args);
 }
 
+static void write_indexes(struct plan *p, unsigned long long connections)
+{
+    const struct config *c = p->c;
+    uint64_t rates = rate_table_bytes(c->memory_limit_bytes);
+    char topics[TEXT_NUMBER_ROOM], tables[TEXT_NUMBER_ROOM];
+
+    text_format_size(topics, c->topic_cache_bytes);
+    text_format_size(tables, rates);
+    limits_line_set(p->l, LIMITS_INDEXES,
+                    c->topic_cache_bytes + rates + connections * waiter_bytes(c),
+                    "%s + %s of rates + %llu x %uB", topics, tables, connections,
+                    (unsigned)waiter_bytes(c));
+}
+
 static void write_lines(struct plan *p)
 {
     const struct config *c = p->c;
@@ -372,9 +387,7 @@ static void write_lines(struct plan *p)
     text_format_size(b, l->writer_bytes);
     limits_line_set(l, LIMITS_WRITER, 2 * c->max_batch_bytes + l->writer_bytes,
                     "2 x %s + %s", a, b);
-    text_format_size(a, c->topic_cache_bytes);
-    limits_line_set(l, LIMITS_INDEXES, c->topic_cache_bytes + n * waiter_bytes(c),
-                    "%s + %llu x %uB", a, n, (unsigned)waiter_bytes(c));
+    write_indexes(p, n);
     text_format_size(a, fixed_bytes(c) - c->loops * LOOP_BYTES);
     limits_line_set(l, LIMITS_FIXED, fixed_bytes(c), "%s + %llu x 256KiB of loops", a,
                     (unsigned long long)c->loops);
