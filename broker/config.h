@@ -31,7 +31,7 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     36 /* rows of the table */
+#define CONFIG_SETTINGS     37 /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -81,6 +81,7 @@ struct config {
     /* How long anyone may wait. */
     _Atomic uint64_t publish_wait_max_ms;
     _Atomic uint64_t read_wait_max_ms;
+    _Atomic uint64_t read_buffer_wait_max_ms;
     _Atomic uint64_t min_body_rate_bytes_s; /* 0: any */
     uint64_t body_grace_ms;
     uint64_t header_timeout_ms;

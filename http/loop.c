@@ -111,14 +111,21 @@ static void on_mail(struct source *s, uint32_t events)
         l->progress = true;
 }
 
+static void move_line(struct ledger *ledger)
+{
+    struct ledger_figures f;
+
+    ledger_read(ledger, &f);
+    if (f.waiting)
+        ledger_tick(ledger);
+}
+
 static void on_tick(struct timer *t)
 {
     struct loop *l = (struct loop *)((char *)t - offsetof(struct loop, tick));
-    struct ledger_figures f;
 
-    ledger_read(l->broker->publish, &f);
-    if (f.waiting)
-        ledger_tick(l->broker->publish);
+    move_line(l->broker->publish);
+    move_line(l->broker->read);
     request_check_bodies(l);
     accept_tick(l);
     refusal_tick(l);

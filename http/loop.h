@@ -57,7 +57,8 @@ struct loop {
     struct timers timers;
     struct lingering linger;
     struct request_list receiving;                 /* bodies not yet complete */
-    struct request_list waiting;                   /* in the ledger's line */
+    struct request_list waiting;                   /* publishers in a ledger's line */
+    struct request_list queued[LOOP_PARK_BUCKETS]; /* readers in theirs, by waiters_slot */
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
     struct connection_list awaiting, replying;
     int64_t checked_ms; /* when connections were last looked through */

@@ -3,23 +3,19 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "encode.h"
+#include "line.h"
 #include "location.h"
 #include "metrics.h"
 #include "raw_message.h"
 #include "read_query.h"
 #include "wait.h"
 
-/* An answer is a page at most, or one message, however the client asks. Only the escapes of
- * its last message may go beyond: inline_max bytes are six times as long as \u0000. */
+/* An answer is a page at most, or one message, however the client asks. */
 #define PAGE_BYTES (256u << 10)
-#define ESCAPE_FACTOR 6
-#define ENVELOPE_BYTES (24u << 10) /* key, attributes, numbers and names of one message */
-
-static size_t page_limit(const struct request *r)
-{
-    return PAGE_BYTES + ESCAPE_FACTOR * (size_t)r->loop->broker->config->inline_max_bytes +
-           ENVELOPE_BYTES;
-}
+#define ESCAPE_FACTOR 6      /* a byte is at most \u0000 */
+#define USUAL_BYTES 1024u    /* of a message beside its body: time, type, names, attributes */
+#define ENVELOPE_BYTES 256u  /* "next", "earliest" and so on */
+#define OVERHEAD_BYTES 256u  /* of the library, and of what keeps the answer */
 
 struct page { /* an answer in the making */
     struct request *r;
@@ -29,6 +25,53 @@ struct page { /* an answer in the making */
     uint64_t bytes; /* of bodies */
     unsigned count;
 };
+
+/* ---- how much room ---- */
+
+static size_t room_in(const struct grant *g)
+{
+    return g->bytes - ENVELOPE_BYTES - OVERHEAD_BYTES;
+}
+
+/* Of a page with this message alone, at most. */
+static size_t least_page(const struct store_entry *m)
+{
+    const struct record *r = &m->record;
+    size_t body = r->blob_id ? LOCATION_ROOM : r->body.len;
+
+    return ESCAPE_FACTOR * (body + r->key.len + r->content_type.len + r->attributes.len) +
+           USUAL_BYTES + ENVELOPE_BYTES + OVERHEAD_BYTES;
+}
+
+/* Of the page that is asked for. A guess, with what is in the topic: a page that turns out
+ * to be larger takes more room if there is some, or else ends (put_more). So a small read
+ * does not ask for the room of the largest. */
+static size_t likely_page(const struct request *r, const struct store_entry *first)
+{
+    const struct topic_state *t = &r->loop->fetch.topic;
+    uint64_t count = r->read.limit < t->live ? r->read.limit : t->live;
+    uint64_t bytes = r->read.max_bytes < t->live_bytes ? r->read.max_bytes : t->live_bytes;
+    uint64_t all = count > 1 ? ESCAPE_FACTOR * bytes + count * USUAL_BYTES : 0;
+    size_t least = least_page(first);
+
+    if (all > PAGE_BYTES)
+        all = PAGE_BYTES;
+    all += ENVELOPE_BYTES + OVERHEAD_BYTES;
+    return all > least ? (size_t)all : least;
+}
+
+/* Room for a whole page, if it is there without waiting: who holds a grant never waits. */
+static bool more_room(struct page *p)
+{
+    struct grant more = { 0 };
+
+    if (room_in(&p->grant) >= PAGE_BYTES ||
+        ledger_reserve(p->r->loop->broker->read, PAGE_BYTES - room_in(&p->grant), &more))
+        return false;
+    ledger_merge(&p->grant, &more);
+    out_set_limit(&p->out, room_in(&p->grant));
+    return true;
+}
 
 /* ---- messages ---- */
 
@@ -47,7 +90,7 @@ static void put_message(struct page *p, const struct store_entry *m)
         out_text(&p->out, "\n");
 }
 
-/* True while there is room for one more of this size. */
+/* True while one more of this size may be in the page. */
 static bool goes_on(const struct page *p, const struct store_entry *m)
 {
     uint64_t size = m->record.blob_id ? 0 : m->record.body.len;
@@ -58,6 +101,22 @@ static bool goes_on(const struct page *p, const struct store_entry *m)
            p->bytes + size <= p->r->read.max_bytes;
 }
 
+/* False: it does not fit any more, and the page ends before it. The first one fits always,
+ * or something is wrong, as out.full says. */
+static bool put_more(struct page *p, const struct store_entry *m)
+{
+    size_t before = p->out.len;
+
+    for (;;) {
+        put_message(p, m);
+        if (!p->out.full || p->count == 0)
+            return true;
+        out_rewind(&p->out, before);
+        if (!more_room(p))
+            return false;
+    }
+}
+
 static enum err put_messages(struct page *p)
 {
     struct fetch *f = &p->r->loop->fetch;
@@ -65,8 +124,7 @@ static enum err put_messages(struct page *p)
     enum err e;
 
     f->positioned = false;
-    while (!(e = fetch_next(f, p->next, &m)) && goes_on(p, &m)) {
-        put_message(p, &m);
+    while (!(e = fetch_next(f, p->next, &m)) && goes_on(p, &m) && put_more(p, &m)) {
         p->next = m.offset + 1;
         p->bytes += m.record.blob_id ? 0 : m.record.body.len;
         p->count++;
@@ -93,11 +151,15 @@ static void put_envelope_end(struct page *p)
     out_text(o, "}\n");
 }
 
+static const char *page_type(const struct request *r)
+{
+    return r->read.form == READ_JSON ? "application/json" : "application/x-ndjson";
+}
+
 static void send_page(struct page *p)
 {
-    bool json = p->r->read.form == READ_JSON;
-
-    if (json)
+    out_set_limit(&p->out, p->out.limit + ENVELOPE_BYTES);
+    if (p->r->read.form == READ_JSON)
         put_envelope_end(p);
     if (p->out.full) {
         out_fini(&p->out);
@@ -109,31 +171,41 @@ static void send_page(struct page *p)
     ledger_shrink(&p->grant, p->out.cap + 256);
     metric_add(METRIC_DELIVERED_MESSAGES, p->count);
     metric_add(METRIC_DELIVERED_BYTES, (int64_t)p->bytes);
-    reply_out(p->r, MHD_HTTP_OK, json ? "application/json" : "application/x-ndjson",
-              &p->out, &p->grant);
+    reply_out(p->r, MHD_HTTP_OK, page_type(p->r), &p->out, &p->grant);
 }
 
-static void build_page(struct request *r, uint64_t start, uint64_t earliest,
-                       uint64_t skipped)
+/* As short as a problem, and as little charged. */
+static void send_empty_page(struct page *p)
 {
-    struct page p = { .r = r, .next = start, .earliest = earliest, .skipped = skipped };
-    enum err e = ledger_reserve(r->loop->broker->read, page_limit(r), &p.grant);
+    char text[ENVELOPE_BYTES];
 
-    if (e) {
-        reply_read_buffer_full(r);
-        return;
+    out_init_in(&p->out, text, sizeof text);
+    if (p->r->read.form == READ_JSON) {
+        out_text(&p->out, "{\"messages\":[");
+        put_envelope_end(p);
     }
-    out_init(&p.out, page_limit(r) - 256);
+    reply_text(p->r, MHD_HTTP_OK, page_type(p->r), bytes_of(text, p->out.len));
+}
+
+/* Under the open snapshot, whose first message for this reader is `first`. */
+static void build_page(struct page *p, const struct store_entry *first)
+{
+    struct request *r = p->r;
+    enum err e;
+
+    if (!line_for_answer(r, likely_page(r, first), least_page(first), &p->grant))
+        return;
+    out_init(&p->out, room_in(&p->grant));
     if (r->read.form == READ_JSON)
-        out_text(&p.out, "{\"messages\":[");
-    e = put_messages(&p);
+        out_text(&p->out, "{\"messages\":[");
+    e = put_messages(p);
     if (e) {
-        out_fini(&p.out);
-        ledger_release(&p.grant);
+        out_fini(&p->out);
+        ledger_release(&p->grant);
         reply_store_error(r, e);
         return;
     }
-    send_page(&p);
+    send_page(p);
 }
 
 /* ---- where to start, and whether there is anything ---- */
@@ -155,36 +227,39 @@ static enum err resolve(struct request *r)
     return e;
 }
 
-/* With the snapshot open. False: nothing to answer yet; what was asked for stays as it
- * was, so that the answer tells in the end how much of it is gone. */
+/* With the snapshot open. True: answered, or in line for the room. False: nothing to answer
+ * yet; what was asked for stays as it was, so that the answer tells in the end how much of
+ * it is gone. */
 static bool answer(struct request *r, bool last)
 {
     struct fetch *f = &r->loop->fetch;
     struct store_entry m;
-    uint64_t start, earliest = 0, skipped = 0;
+    struct page p = { .r = r };
     enum err e = resolve(r);
 
     if (!e)
-        e = fetch_earliest(f, &earliest);
-    if (!e && r->read.offset < earliest && r->read.from.kind == FETCH_OFFSET) {
+        e = fetch_earliest(f, &p.earliest);
+    if (!e && r->read.offset < p.earliest && r->read.from.kind == FETCH_OFFSET) {
         if (r->read.strict) {
-            gone(r, earliest);
+            gone(r, p.earliest);
             return true;
         }
-        skipped = earliest - r->read.offset;
+        p.skipped = p.earliest - r->read.offset;
     }
-    start = r->read.offset > earliest ? r->read.offset : earliest;
+    p.next = r->read.offset > p.earliest ? r->read.offset : p.earliest;
     f->positioned = false;
     if (!e)
-        e = fetch_next(f, start, &m);
+        e = fetch_next(f, p.next, &m);
     if (e == ERR_NOT_FOUND && !last && r->read.until_ms)
         return false;
     if (e && e != ERR_NOT_FOUND)
         reply_store_error(r, e);
     else if (r->read.form == READ_RAW)
         return raw_message_reply(r, e ? NULL : &m) || answer(r, last);
+    else if (e)
+        send_empty_page(&p);
     else
-        build_page(r, start, earliest, skipped);
+        build_page(&p, &m);
     return true;
 }
 
@@ -227,13 +302,20 @@ static bool look(struct request *r, bool last)
 
 /* ---- one encoding for all who wait for the same ---- */
 
+/* A part of a message, which is not in r->read. */
+static bool of_a_part(const struct request *r)
+{
+    return r->read.form == READ_RAW && request_header(r, MHD_HTTP_HEADER_RANGE);
+}
+
 static bool same_question(const struct request *a, const struct request *b)
 {
     return a->read.resolved && b->read.resolved && a->read.offset == b->read.offset &&
            a->read.from.kind == b->read.from.kind && a->read.strict == b->read.strict &&
            a->read.limit == b->read.limit && a->read.form == b->read.form &&
            a->read.max_bytes == b->read.max_bytes && a->head == b->head && !a->cors &&
-           !b->cors && bytes_eq(request_topic(a), request_topic(b));
+           !b->cors && bytes_eq(request_topic(a), request_topic(b)) && !of_a_part(a) &&
+           !of_a_part(b);
 }
 
 bool read_log_look(struct request *r, bool last)
@@ -248,14 +330,25 @@ bool read_log_look(struct request *r, bool last)
         return true;
     if (!look(r, last))
         return false;
-    r->loop->last_woken = r->read.resolved ? r : NULL;
+    r->loop->last_woken = r->read.resolved && r->reply.response ? r : NULL;
     return true;
+}
+
+static void look_for_all(struct request *r)
+{
+    bool draining = r->loop->broker->draining;
+
+    if (!look(r, draining || r->read.until_ms <= r->loop->now_ms))
+        wait_park(r); /* what it was in line for is gone */
+    else if (!draining && r->reply.response && r->reply.status == MHD_HTTP_OK)
+        line_share(r, same_question);
 }
 
 void read_log_finish(struct request *r)
 {
     if (!read_query_parse(r))
         return;
+    r->answer.again = look_for_all;
     if (!look(r, !r->read.until_ms || r->loop->broker->draining) && !r->reply.response)
         wait_park(r);
 }
@@ -279,6 +372,7 @@ void read_message_finish(struct request *r)
     struct store_entry m;
     enum err e = fetch_begin(f, request_topic(r));
 
+    r->answer.again = read_message_finish;
     if (e) {
         reply_store_error(r, e);
         return;

@@ -27,6 +27,13 @@ void ops_readyz(struct request *r)
                    bytes_str("{\"status\":\"ready\"}\n"));
 }
 
+/* While readers hold the read buffer, or wait for it, an operator's answers are paid from the
+ * admin requests' line: just then they are needed. */
+static bool pay(const struct broker *b, size_t bytes, struct grant *out)
+{
+    return !ledger_reserve(b->read, bytes, out) || !ledger_reserve(b->json, bytes, out);
+}
+
 /* Charged like any answer, but after it was written: the figures in it are those of a
  * broker that is not being asked. */
 static void send_text(struct request *r, struct out *o, const char *type)
@@ -34,7 +41,7 @@ static void send_text(struct request *r, struct out *o, const char *type)
     struct grant grant = { 0 };
 
     out_trim(o);
-    if (!o->full && ledger_reserve(r->loop->broker->read, o->cap + 256, &grant) == ERR_OK) {
+    if (!o->full && pay(r->loop->broker, o->cap + 256, &grant)) {
         reply_out(r, MHD_HTTP_OK, type, o, &grant);
         return;
     }
@@ -164,6 +171,10 @@ static void put_read_buffer(struct out *o, struct ledger *l)
     put(o, "sluice_read_buffer_limit_bytes", "gauge", "The setting read_buffer", f.limit);
     put(o, "sluice_read_buffer_high_water_bytes", "gauge",
         "Most bytes that were reserved for answers", f.high_water);
+    put(o, "sluice_read_buffer_waiting", "gauge",
+        "Readers suspended until the read buffer has room", f.waiting);
+    put(o, "sluice_read_buffer_waited_total", "counter",
+        "Times a reader had to wait for room", f.waited_total);
 }
 
 static void put_budget(struct out *o, const struct limits_sample *now)

@@ -43,6 +43,11 @@ void out_trim(struct out *o)
     o->cap = o->len;
 }
 
+void out_set_limit(struct out *o, size_t limit)
+{
+    o->limit = limit;
+}
+
 void out_rewind(struct out *o, size_t len)
 {
     o->len = len;

@@ -37,6 +37,9 @@ char *out_take(struct out *o, size_t *len);
 /* Gives back what it holds beyond its `len`. */
 void out_trim(struct out *o);
 
+/* More, or less but not below `len`. Not for out_init_in. */
+void out_set_limit(struct out *o, size_t limit);
+
 /* Back to an earlier `len`; there is room again. */
 void out_rewind(struct out *o, size_t len);
 

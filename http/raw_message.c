@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "download.h"
+#include "line.h"
 #include "metrics.h"
 
 #include <stdio.h>
@@ -232,6 +233,7 @@ bool raw_message_reply(struct request *r, struct store_entry *m)
     uint64_t size = m ? record_size(&m->record) : 0;
     struct grant grant = { 0 };
     struct range range;
+    size_t room;
 
     if (!m) {
         reply_empty(r, MHD_HTTP_NO_CONTENT);
@@ -241,12 +243,10 @@ bool raw_message_reply(struct request *r, struct store_entry *m)
         bad_range(r, size);
         return true;
     }
-    if (ledger_reserve(r->loop->broker->read,
-                       m->record.blob_id ? PIECE_BYTES + 1024 : (size_t)range.len + 256,
-                       &grant)) {
-        reply_read_buffer_full(r);
+    room = m->record.blob_id ? PIECE_BYTES + 1024 : (size_t)range.len + 256;
+    if (!line_for_answer(r, room, room, &grant))
         return true;
-    }
+    ledger_shrink(&grant, room);
     if (!reply_body(r, m, &range, &grant))
         return false;
     if (!r->reply.response || r->reply.status >= 300)

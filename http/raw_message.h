@@ -15,8 +15,9 @@
 #include "request.h"
 
 /* With r->loop->fetch open, whose entry `m` is. NULL: 204, there is none. The snapshot may be
- * renewed, and *m with it. False: nothing is answered, for the message went in this moment;
- * look again, under the snapshot that is open now. */
+ * renewed, and *m with it. True: answered, or in line for the room (line.h). False: nothing
+ * is answered, for the message went in this moment; look again, under the snapshot that is
+ * open now. */
 MUST_CHECK bool raw_message_reply(struct request *r, struct store_entry *m);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "line.h"
 #include "metrics.h"
 #include "rates.h"
 #include "router.h"
@@ -192,7 +193,7 @@ static void admit(struct request *r)
     if (e == ERR_TOO_BIG)
         too_large(r);
     else if (e == ERR_BUSY)
-        wait_for_room(r);
+        line_for_body(r);
 }
 
 static struct request *request_new(struct loop *l, struct MHD_Connection *conn)
@@ -430,6 +431,7 @@ static void let_go(struct request *r)
     wait_unwatch(r);
     body_fini(&r->body);
     rate_give_back(&r->ticket);
+    ledger_release(&r->answer.room.grant);
     reply_fini(r);
     free((void *)(uintptr_t)r->problem.data);
     free(r->topic);

@@ -3,11 +3,17 @@
  *
  *   HEADERS --admitted--> BODY --complete--> (finish) --> REPLY
  *      |  \                 |                   |-- HELD ---letter--> REPLY
- *      |   WAITING --room---'                   '-- PARKED -news/time--> REPLY
- *      |      |                                         '--client gone--> closed
+ *      |   WAITING --room---'                   |-- PARKED -news/time--> REPLY
+ *      |      |                                 |     |  ^--nothing there--.
+ *      |      |                                 |     '--no room--.        |
+ *      |      |                                 '-- no room --> QUEUED --room--> REPLY
+ *      |      |                                                    '--time over--> REPLY
  *      |      '--time over--> DISCARD
  *      '--refused--> DISCARD --body thrown away--> REPLY     (small bodies)
  *                 '--> answered early, closed lingering      (large ones)
+ *
+ * In WAITING, PARKED and QUEUED it is suspended; a client that leaves then is noticed by
+ * our watch, and its connection closed.
  *
  * All memory and every byte reserved for a request is given back in request_completed,
  * which the library calls however the request ended.
@@ -27,11 +33,12 @@ struct route;
 
 enum request_phase {
     REQUEST_HEADERS,
-    REQUEST_WAITING, /* suspended, in the ledger's line */
+    REQUEST_WAITING, /* suspended, in the line of its body's ledger */
     REQUEST_BODY,
     REQUEST_DISCARD, /* the answer is ready, the body is thrown away */
     REQUEST_HELD,    /* a job is with the writer */
     REQUEST_PARKED,  /* suspended, a reader without news */
+    REQUEST_QUEUED,  /* suspended, a reader in the read ledger's line */
     REQUEST_REPLY,
 };
 
@@ -45,6 +52,12 @@ struct read_query { /* a parked reader is little more than this */
     uint16_t limit;
     uint8_t form; /* enum read_form */
     bool strict, resolved;
+};
+
+struct answer_room { /* for what a reader is told (line.h) */
+    struct ledger_waiter room;
+    int64_t until_ms; /* monotonic: how long it stands in line; 0: not yet */
+    void (*again)(struct request *r); /* the room has come: looks again, and asks again */
 };
 
 struct request {
@@ -61,7 +74,7 @@ struct request {
     char *topic;       /* decoded, with a closing 0; NULL: the route has none */
     uint64_t offset;   /* of the path */
     uint16_t topic_len;
-    uint16_t slot;     /* PARKED: where it waits */
+    uint16_t slot;     /* PARKED, QUEUED: of its topic */
     uint8_t phase;     /* enum request_phase */
     bool suspended;
     bool watched; /* its socket is in the loop's epoll set */
@@ -75,6 +88,7 @@ struct request {
     struct rate_ticket ticket; /* of a request that stores messages */
     struct body body;
     struct read_query read;
+    struct answer_room answer;
 };
 
 /* libmicrohttpd's callbacks. */

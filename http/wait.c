@@ -1,12 +1,12 @@
 /*
  * Invariants:
- *  1. A suspended request is watched, and in exactly one place that will resume it: the
- *     ledger's line, a list of parked readers, or an upload with a chunk on its way.
- *  2. A request that left the line after its grant was given waits for the letter with it.
+ *  1. A suspended request is watched, and in exactly one place that will resume it: a
+ *     ledger's line (line.h), a list of parked readers, or an upload with a chunk on its way.
+ *  2. A parked reader holds no grant, and is counted for its slot.
  */
 #include "wait.h"
 
-#include "base/text.h"
+#include "line.h"
 #include "metrics.h"
 #include "router.h"
 #include "server.h"
@@ -68,22 +68,21 @@ void wait_resume(struct request *r)
     r->loop->progress = true;
 }
 
-static void unpark(struct request *r)
+void wait_unpark(struct request *r)
 {
     waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
     metric_add(METRIC_READERS_PARKED, -1);
     request_list_remove(r);
     r->phase = REQUEST_REPLY;
-    wait_resume(r);
 }
 
-/* While it stands in line it is owed a letter: the loop must not end before that. */
-static bool leave_line(struct request *r)
+/* What it waited for is answered; or it stands in line for that, and is parked no more. */
+static void looked(struct request *r)
 {
-    if (!ledger_leave(r->body.ledger, &r->body.room))
-        return false;
-    atomic_fetch_sub(&r->loop->mailbox.owed, 1);
-    return true;
+    if (r->phase != REQUEST_PARKED)
+        return;
+    wait_unpark(r);
+    wait_resume(r);
 }
 
 /* The client left while it was suspended, or the loop is told to end. */
@@ -92,10 +91,10 @@ static void cut(struct request *r)
     r->kill = true;
     if (r->phase == REQUEST_PARKED) {
         metric_add(METRIC_READERS_LEFT, 1);
-        unpark(r);
-    } else if (r->phase == REQUEST_WAITING) {
-        if (leave_line(r))
-            wait_resume(r); /* else its letter is on the way, and resumes it */
+        wait_unpark(r);
+        wait_resume(r);
+    } else if (r->phase == REQUEST_WAITING || r->phase == REQUEST_QUEUED) {
+        line_cut(r);
     } else {
         wait_resume(r);
     }
@@ -103,10 +102,12 @@ static void cut(struct request *r)
 
 void wait_suspend(struct request *r, int64_t until_ms)
 {
-    metric_add(METRIC_SUSPENSIONS, 1);
-    r->suspended = true;
-    MHD_suspend_connection(r->conn);
-    wait_watch(r);
+    if (!r->suspended) {
+        metric_add(METRIC_SUSPENSIONS, 1);
+        r->suspended = true;
+        MHD_suspend_connection(r->conn);
+        wait_watch(r);
+    }
     if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms))
         cut(r); /* better gone than waiting for ever */
 }
@@ -134,29 +135,6 @@ static void client_left(struct source *s, uint32_t events)
         nudge(r);
 }
 
-/* ---- waiting for room ---- */
-
-static void no_room(struct request *r)
-{
-    char limit[TEXT_NUMBER_ROOM], wait[TEXT_NUMBER_ROOM];
-    struct ledger_figures f;
-
-    ledger_read(r->body.ledger, &f);
-    text_format_size(limit, f.limit);
-    text_format_duration(wait, r->body.wait_ms);
-    if (r->loop->broker->draining)
-        reply_problem(r, PROBLEM_DRAINING,
-                      "The broker is shutting down and takes no new messages.");
-    else if (r->body.ledger == r->loop->broker->json)
-        reply_problem(r, PROBLEM_BUSY, "Other requests use the %s kept for JSON bodies.",
-                      limit);
-    else
-        reply_problem(r, PROBLEM_BUFFER_FULL,
-                      "The publish buffer (publish_buffer = %s) had no room for this "
-                      "message within %s. Nothing was stored; try again.",
-                      limit, wait);
-}
-
 static void time_over(struct timer *t)
 {
     struct request *r = FROM(t, timer);
@@ -164,41 +142,11 @@ static void time_over(struct timer *t)
     if (r->phase == REQUEST_PARKED) {
         if (!r->route->look(r, true))
             r->kill = true;
-        unpark(r);
+        looked(r);
         r->loop->last_woken = NULL;
-    } else if (r->phase == REQUEST_WAITING && leave_line(r)) {
-        no_room(r);
-        wait_resume(r);
+    } else if (r->phase == REQUEST_WAITING || r->phase == REQUEST_QUEUED) {
+        line_time_over(r);
     }
-}
-
-static void open_room(struct letter *l)
-{
-    wait_resume(FROM(l, room_letter)); /* headers_again goes on, whatever happened since */
-}
-
-static void room_granted(struct ledger_waiter *w)
-{
-    struct request *r = FROM(w, body.room);
-    struct mailbox *home = &r->loop->mailbox;
-
-    mailbox_post(home, &r->room_letter); /* r may be gone from here on */
-    atomic_fetch_sub(&home->owed, 1);
-}
-
-/* ---- in the ledger's line ---- */
-
-void wait_for_room(struct request *r)
-{
-    if (!r->body.wait_ms && leave_line(r)) {
-        no_room(r);
-        return;
-    }
-    r->phase = REQUEST_WAITING;
-    r->in_headers = true;
-    request_list_add(&r->loop->waiting, r);
-    /* One more: the clock's millisecond is already under way. */
-    wait_suspend(r, r->loop->now_ms + (int64_t)r->body.wait_ms + 1);
 }
 
 /* ---- parked ---- */
@@ -207,6 +155,8 @@ void wait_park(struct request *r)
 {
     unsigned slot = waiters_slot(request_topic(r));
 
+    ledger_release(&r->answer.room.grant); /* who waits for others holds nothing */
+    r->answer.until_ms = 0;
     r->slot = (uint16_t)slot;
     waiters_park(r->loop->broker->waiters, r->loop->index, slot);
     /* A commit from here on wakes us; one just before is seen by this look. */
@@ -228,7 +178,7 @@ static void look_at(struct request_list *list, bool last)
     for (; r; r = next) {
         next = r->next;
         if (r->route->look(r, last))
-            unpark(r);
+            looked(r);
     }
 }
 
@@ -247,22 +197,9 @@ void wait_woken(void *loop, unsigned slot)
 
 /* ---- all at once ---- */
 
-static void drain_waiting(struct loop *l)
-{
-    struct request *r = l->waiting.first, *next;
-
-    for (; r; r = next) {
-        next = r->next;
-        if (leave_line(r)) {
-            no_room(r);
-            wait_resume(r);
-        }
-    }
-}
-
 void wait_drain(struct loop *l)
 {
-    drain_waiting(l);
+    line_drain(l);
     for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
         look_at(&l->parked[i], true);
     l->last_woken = NULL;
@@ -282,14 +219,15 @@ void wait_cut_all(struct loop *l)
 {
     cut_list(&l->receiving);
     cut_list(&l->waiting);
-    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
+    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++) {
+        cut_list(&l->queued[i]);
         cut_list(&l->parked[i]);
+    }
 }
 
 void wait_init(struct request *r)
 {
     r->watch.ready = client_left;
     r->timer.fire = time_over;
-    r->room_letter.open = open_room;
-    r->body.room.granted = room_granted;
+    line_init(r);
 }

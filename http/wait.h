@@ -23,16 +23,17 @@ void request_list_remove(struct request *r);
 void wait_watch(struct request *r);
 void wait_unwatch(struct request *r);
 
-/* Until wait_resume, or until `until_ms` (monotonic; 0: no such time). */
+/* Until wait_resume, or until `until_ms` (monotonic; 0: no such time). One that is suspended
+ * already stays so, until then. */
 void wait_suspend(struct request *r, int64_t until_ms);
 void wait_resume(struct request *r);
 
-/* The ledger had no room: stands in line as long as the client agreed to, or is refused at
- * once. */
-void wait_for_room(struct request *r);
-
-/* In a route's finish: waits for news of its topic until r->read.until_ms. */
+/* In a route's finish, or when its room came and nothing is there any more: waits for news
+ * of its topic until r->read.until_ms. */
 void wait_park(struct request *r);
+
+/* Out of the parked, without an answer; it stays suspended. */
+void wait_unpark(struct request *r);
 
 /* For the loop. News for the parked of this slot (waiters.h); a shutdown, which answers all
  * who wait; and the end, which closes their connections. */

@@ -30,8 +30,25 @@ struct MHD_Connection {
     char ttl[32];  /* the answer's header TTL */
 };
 
-/* The body last given to an answer as a buffer of its own. */
+/* The body of the answer that was queued last, or its beginning. */
 static char fake_body[4096];
+
+static struct { /* the answers that were made last */
+    struct MHD_Response *response;
+    char body[sizeof fake_body];
+} fake_answers[8];
+static unsigned fake_answers_made;
+
+static struct MHD_Response *fake_made(struct MHD_Response *response, size_t size,
+                                      const void *body)
+{
+    unsigned i = fake_answers_made++ % 8;
+
+    fake_answers[i].response = response;
+    snprintf(fake_answers[i].body, sizeof fake_answers[i].body, "%.*s", (int)size,
+             (const char *)body);
+    return response;
+}
 
 static void fake_value(struct MHD_Connection *c, enum MHD_ValueKind kind,
                        const char *name, const char *value)
@@ -89,7 +106,21 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *c, unsigned status,
 
     snprintf(c->ttl, sizeof c->ttl, "%s", ttl ? ttl : "");
     c->status = status;
+    fake_body[0] = 0;
+    for (unsigned i = 0; i < 8; i++) /* one made anew has its place; older ones are gone */
+        if (fake_answers[(fake_answers_made + i) % 8].response == response)
+            memcpy(fake_body, fake_answers[(fake_answers_made + i) % 8].body,
+                   sizeof fake_body);
     return MHD_YES;
+}
+
+struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
+                                                     enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *(*real)(size_t, void *, enum MHD_ResponseMemoryMode);
+
+    *(void **)&real = dlsym(RTLD_NEXT, __func__);
+    return fake_made(real(size, buffer, mode), size, buffer);
 }
 
 struct MHD_Response *MHD_create_response_from_buffer_with_free_callback_cls(
@@ -98,8 +129,7 @@ struct MHD_Response *MHD_create_response_from_buffer_with_free_callback_cls(
     struct MHD_Response *(*real)(size_t, void *, MHD_ContentReaderFreeCallback, void *);
 
     *(void **)&real = dlsym(RTLD_NEXT, __func__);
-    snprintf(fake_body, sizeof fake_body, "%.*s", (int)size, (const char *)buffer);
-    return real(size, buffer, done, arg);
+    return fake_made(real(size, buffer, done, arg), size, buffer);
 }
 
 #endif

@@ -526,7 +526,7 @@ class BrokerTest(unittest.TestCase):
         def held():
             m = broker.metrics()
             return {k: m[k] for k in ("sluice_publish_buffer_bytes", "sluice_publish_waiting",
-                                      "sluice_readers_parked") if m[k] != 0}
+                                      "sluice_read_buffer_waiting", "sluice_readers_parked") if m[k] != 0}
         try:
             until(lambda: not held(), seconds)
         except AssertionError:

@@ -27,6 +27,7 @@ static void given_a_loop(void)
                                 .max_batch_bytes = 1 << 20,
                                 .publish_wait_max_ms = 5000,
                                 .read_wait_max_ms = 30000,
+                                .read_buffer_wait_max_ms = 5000,
                                 .min_body_rate_bytes_s = 0,
                                 .auto_create = true,
                                 .loops = 1 };

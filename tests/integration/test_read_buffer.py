@@ -1,0 +1,254 @@
+"""The read buffer: who waits for room for an answer, who is refused, and what is given back.
+
+It is held by readers who ask for a page and take nothing of it.
+"""
+import socket
+
+from sluicetest import SoloBrokerTest, until
+
+BODY = 60000  # four in a page
+
+
+class FullReadBuffer(SoloBrokerTest):
+    def full(self, **settings):
+        """Held as full as it gets by pages: a further one does not fit."""
+        b = self.start(**dict(dict(read_buffer="1MiB", inline_max="64KiB", write_timeout="1m",
+                                   read_buffer_wait_max="1m"), **settings))
+        for i in range(5):
+            b.offset("big", b"%d" % i * BODY)
+        b.offset("small", "hello")
+        self.holders = []
+        while b.metric("sluice_read_buffer_waiting") == 0:
+            self.holders.append(self.slow(b, "/v1/topics/big/messages?max_bytes=%d" % (250000 + len(self.holders))))
+            self.settled(b)
+        self.holders.pop().close()  # the one that waits
+        until(lambda: b.metric("sluice_read_buffer_waiting") == 0, what="it has left")
+        self.assertGreater(len(self.holders), 1)
+        return b
+
+    def settled(self, b):
+        """Every request so far has its page, or stands in line."""
+        def counted():
+            m = b.metrics()
+            return m["sluice_read_buffer_waiting"] or m["sluice_read_buffer_bytes"] >= 200000 * len(self.holders)
+        until(counted, what="the reader's page is made, or it waits")
+
+    def slow(self, b, path):
+        c = b.client()
+        self.addCleanup(c.close)
+        c.close()
+        c.sock = socket.socket()
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.sock.connect(("127.0.0.1", b.port))
+        c.sock.settimeout(60)
+        c.send(c.head("GET", path))
+        return c
+
+    def release(self, n=None):
+        for c in self.holders[:n]:
+            c.close()
+        del self.holders[:n]
+
+    def begin(self, b, path, headers=None):
+        c = b.client()
+        self.addCleanup(c.close)
+        c.send(c.head("GET", path, headers))
+        return c
+
+    def in_line(self, b, path, headers=None, count=1):
+        before = b.metric("sluice_read_buffer_waiting")
+        clients = [self.begin(b, path, headers) for _ in range(count)]
+        until(lambda: b.metric("sluice_read_buffer_waiting") == before + count, what="%d more wait" % count)
+        return clients if count > 1 else clients[0]
+
+    def given_back(self, b):
+        self.release()
+        until(lambda: b.metric("sluice_read_buffer_bytes") == 0, what="all of the read buffer is given back")
+        m = b.metrics()
+        self.assertEqual(m["sluice_read_buffer_waiting"], 0)
+        self.assertLessEqual(m["sluice_read_buffer_high_water_bytes"], m["sluice_read_buffer_limit_bytes"])
+        self.assertIdle(b)
+
+    # Who waits.
+
+    def test_a_reader_waits_and_is_answered_when_one_leaves(self):
+        b = self.full()
+        c = self.in_line(b, "/v1/topics/big/messages")
+        self.assertTrue(c.is_silent(0.3))
+        self.release(1)
+        a = c.answer()
+        self.assertEqual((a.status, [m["offset"] for m in a.json["messages"]]), (200, [0, 1, 2, 3]))
+        self.given_back(b)
+
+    def test_who_holds_a_page_and_reads_on_gets_it_whole_and_lets_others_in(self):
+        b = self.full()
+        c = self.in_line(b, "/v1/topics/big/messages?from=1")
+        a = self.holders[0].answer()
+        self.assertEqual([m["data"] for m in a.json["messages"]], ["%d" % i * BODY for i in range(4)])
+        self.assertEqual(c.answer().json["next"], 5)
+        self.given_back(b)
+
+    def test_patience_ends_with_503_and_retry_after(self):
+        b = self.full(read_buffer_wait_max="1s")
+        a = self.begin(b, "/v1/topics/big/messages?wait=30").answer()
+        self.assertProblem(a, 503, "read_buffer_full", True)
+        self.assertGreaterEqual(int(a.header("Retry-After")), 0)
+        self.assertGreater(b.metric("sluice_read_buffer_waited_total"), 0)
+        self.given_back(b)
+
+    def test_without_patience_it_is_503_at_once(self):
+        b = self.start(read_buffer="1MiB", inline_max="64KiB", read_buffer_wait_max="0")
+        for i in range(5):
+            b.offset("big", b"x" * BODY)
+        self.holders = [self.slow(b, "/v1/topics/big/messages") for _ in range(8)]
+        until(lambda: b.metric("sluice_responses_5xx_total") > 0, what="those too many are refused")
+        self.assertEqual(b.metric("sluice_read_buffer_waited_total"), b.metric("sluice_responses_5xx_total"))
+        self.given_back(b)
+
+    def test_the_line_is_first_come_first_served(self):
+        b = self.full()
+        clients = [self.in_line(b, "/v1/topics/big/messages?from=%d" % i) for i in range(3)]
+        small = self.in_line(b, "/v1/topics/small/messages")
+        self.assertTrue(small.is_silent(0.3))
+        self.release()
+        for i, c in enumerate(clients):
+            self.assertEqual(c.answer().json["messages"][0]["offset"], i)
+        self.assertEqual(small.answer().json["messages"][0]["data"], "hello")
+        self.given_back(b)
+
+    def test_a_small_read_needs_little_room_and_an_empty_one_none(self):
+        b = self.full()
+        self.assertEqual(b.data("small"), ["hello"])
+        self.assertEqual(b.message("small", 0).body, b"hello")
+        c = self.in_line(b, "/v1/topics/big/messages")
+        self.assertEqual(b.data("small", from_=1), [])  # somebody is in line, this one need not be
+        self.release()
+        self.assertEqual(c.answer().status, 200)
+        self.given_back(b)
+
+    def test_the_raw_form_a_message_and_a_stream_wait_as_well(self):
+        b = self.full()
+        b.offset("huge", b"h" * 500000)
+        first = self.in_line(b, "/v1/topics/big/messages")  # nobody passes it
+        raw = self.in_line(b, "/v1/topics/small/messages", {"Accept": "application/octet-stream"})
+        one = self.in_line(b, "/v1/topics/small/messages/0")
+        part = self.in_line(b, "/v1/topics/small/messages/0", {"Range": "bytes=1-2"})
+        stream = self.in_line(b, "/v1/topics/huge/messages/0")
+        self.release()
+        self.assertEqual(first.answer().status, 200)
+        self.assertEqual(raw.answer().body, b"hello")
+        self.assertEqual(one.answer().body, b"hello")
+        a = part.answer()
+        self.assertEqual((a.status, a.body), (206, b"el"))
+        self.assertEqual(stream.answer().body, b"h" * 500000)
+        self.given_back(b)
+
+    def test_a_message_that_goes_while_its_reader_is_in_line_is_gone(self):
+        b = self.full()
+        first = self.in_line(b, "/v1/topics/big/messages")
+        c = self.in_line(b, "/v1/topics/small/messages/0")
+        self.assertEqual(b.ask("POST", "/v1/topics/small:purge", '{"all":true}').status, 200)
+        self.release()
+        self.assertEqual(first.answer().status, 200)
+        self.assertProblem(c.answer(), 410, "message_gone", False)
+        self.given_back(b)
+
+    def test_publishers_and_operators_do_not_wait_for_readers(self):
+        b = self.full()
+        c = self.in_line(b, "/v1/topics/big/messages")
+        for i in range(100):
+            self.assertEqual(b.publish("t", "x", {"Prefer": "wait=0"}).status, 201)
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/limits"):
+            self.assertEqual(b.ask("GET", path).status, 200)
+        self.assertEqual(b.metric("sluice_read_buffer_waiting"), 1)
+        self.release()
+        self.assertEqual(c.answer().status, 200)
+        self.given_back(b)
+
+    # Parked readers.
+
+    def parked(self, b, topic, count, query="from=latest&wait=50"):
+        clients = [self.begin(b, "/v1/topics/%s/messages?%s" % (topic, query)) for _ in range(count)]
+        until(lambda: b.metric("sluice_readers_parked") == count, what="%d are parked" % count)
+        return clients
+
+    def test_a_parked_reader_that_is_woken_into_a_full_buffer_loses_nothing(self):
+        b = self.full()
+        b.offset("news", "old")
+        clients = self.parked(b, "news", 5)
+        first = self.in_line(b, "/v1/topics/big/messages")
+        b.offset("news", "0")
+        until(lambda: b.metric("sluice_read_buffer_waiting") == 6, what="all are woken, and wait for room")
+        self.assertEqual(b.metric("sluice_readers_parked"), 0)
+        b.offset("news", "1")
+        self.release()
+        self.assertEqual(first.answer().status, 200)
+        for c in clients:
+            page = c.answer().json
+            got = [m["data"] for m in page["messages"]]
+            while page["next"] < 3:
+                page = c.ask("GET", "/v1/topics/news/messages?from=%d" % page["next"]).json
+                got += [m["data"] for m in page["messages"]]
+            self.assertEqual(got, ["0", "1"])
+        self.given_back(b)
+
+    def test_those_in_line_who_asked_the_same_share_one_answer(self):
+        """As one page fills what there is, each in turn would take as many releases."""
+        b = self.full()
+        for i in range(5):
+            b.offset("news", b"%d" % i * BODY)
+        clients = self.parked(b, "news", 20)
+        delivered = b.metric("sluice_delivered_messages_total")
+        first = self.in_line(b, "/v1/topics/big/messages?limit=4")
+        b.offset("news", b"n" * BODY)
+        until(lambda: b.metric("sluice_read_buffer_waiting") == 21, what="all are woken, and wait for room")
+        self.release()
+        self.assertEqual(first.answer().status, 200)
+        for c in clients:
+            self.assertEqual([m["offset"] for m in c.answer().json["messages"]], [5])
+        shared = b.metric("sluice_delivered_messages_total") - delivered - 4
+        self.assertLessEqual(shared, b.threads(), "an answer for each loop, at most")
+        self.given_back(b)
+
+    # Who leaves.
+
+    def test_three_hundred_that_die_in_line_leave_nothing(self):
+        b = self.full()
+        fds = b.open_fds()
+        clients = self.in_line(b, "/v1/topics/big/messages", count=300)
+        self.assertGreaterEqual(b.open_fds(), fds + 300)
+        for c in clients:
+            c.close()
+        until(lambda: b.metric("sluice_read_buffer_waiting") == 0, what="those who left are forgotten")
+        until(lambda: b.open_fds() <= fds, what="their descriptors are closed")
+        self.given_back(b)
+        self.assertEqual(b.read("big").status, 200)
+
+    def test_fifty_that_stop_reading_cost_what_the_buffer_has_and_no_more(self):
+        b = self.start(read_buffer="4MiB", inline_max="64KiB", write_timeout="300ms")
+        for i in range(5):
+            b.offset("big", b"%d" % i * BODY)
+        self.holders = [self.slow(b, "/v1/topics/big/messages?from=%d&max_bytes=%d" % (i % 2, 250000 + i))
+                        for i in range(50)]
+        until(lambda: b.metric("sluice_read_buffer_waiting") > 20, what="most of them wait")
+        last = self.begin(b, "/v1/topics/big/messages?limit=1")
+        self.assertEqual(last.answer().json["next"], 1)  # those ahead are cut when they stop reading
+        m = b.metrics()
+        self.assertGreater(m["sluice_connections_stopped_readers_total"], 20)
+        self.given_back(b)
+
+    def test_sigterm_answers_those_in_line_and_ends(self):
+        b = self.full(drain_timeout="2s")
+        clients = [self.in_line(b, "/v1/topics/big/messages?from=%d&wait=30" % (i % 5)) for i in range(10)]
+        b.terminate()
+        for c in clients:
+            self.assertProblem(c.answer(), 503, "draining", True)
+            self.assertTrue(c.is_closed())
+        self.release()
+        b.wait_exit()
+
+    def test_sigterm_ends_although_the_room_is_never_given_back(self):
+        b = self.full(drain_timeout="500ms")
+        self.in_line(b, "/v1/topics/big/messages", count=20)
+        b.terminate()
+        b.wait_exit()
