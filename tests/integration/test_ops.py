@@ -63,6 +63,34 @@ class Ops(BrokerTest):
             self.assertIn(word, text)
         self.assertIn(str(2 << 20), text)
 
+    def test_every_line_of_the_budget_says_what_it_uses_and_used(self):
+        self.broker.offset("budget", "x" * 1000)
+        answer = self.broker.ask("GET", "/v1/limits").json
+        inside, beside = answer["budget"], answer["beside"]
+        self.assertEqual([row["line"] for row in inside],
+                         ["publish_buffer", "read_buffer", "json", "connections", "writer", "indexes", "fixed"])
+        self.assertEqual([row["line"] for row in beside], ["kernel", "sockets"])
+        for row in inside + beside:
+            self.assertLessEqual(row["active_bytes"], row["high_water_bytes"], row)
+        high = {row["line"]: row["high_water_bytes"] for row in inside + beside}
+        for line in ("publish_buffer", "connections", "writer", "indexes", "fixed", "kernel"):
+            self.assertGreater(high[line], 0, line)
+        self.assertLessEqual(sum(row["limit_bytes"] for row in inside), answer["memory_limit_bytes"])
+        self.assertGreaterEqual(answer["rss_anon_high_water_bytes"], answer["rss_anon_bytes"])
+
+    def test_the_line_of_connections_counts_each_of_them(self):
+        def active():
+            rows = self.broker.ask("GET", "/v1/limits").json["budget"]
+            return {row["line"]: row["active_bytes"] for row in rows}["connections"]
+        one = active()
+        clients = [self.broker.client() for _ in range(20)]
+        for c in clients:
+            self.assertEqual(c.ask("GET", "/healthz").status, 200)
+        self.assertGreaterEqual(active(), 20 * 4096)
+        for c in clients:
+            c.close()
+        until(lambda: active() <= one, what="the line's return to what it was")
+
     def test_connections_are_counted(self):
         clients = [self.broker.client() for _ in range(10)]
         for c in clients:

@@ -198,7 +198,7 @@ Test(limits, pays_for_counting_the_connections_of_each_address)
 {
     PLANNED(0, "--max-connections", "10000", "--max-connections-per-address", "50");
     cr_assert(eq(u64, l.parts[LIMITS_INDEXES].limit_bytes,
-                 c.topic_cache_bytes + 10000 * (256 + LIMITS_ADDRESS_BYTES)));
+                 c.topic_cache_bytes + MIB + 10000 * (256 + LIMITS_ADDRESS_BYTES)));
 }
 
 Test(limits, keeps_to_the_descriptor_limit)

@@ -89,6 +89,47 @@ Test(store, stays_readable_while_its_map_is_made_anew)
     nothing_is_lost();
 }
 
+static uint64_t page_table_kib(void)
+{
+    FILE *in = fopen("/proc/self/status", "r");
+    char line[200];
+    unsigned long kib = 0;
+
+    while (fgets(line, sizeof line, in) && sscanf(line, "VmPTE: %lu", &kib) != 1)
+        ;
+    fclose(in);
+    return kib;
+}
+
+/* One page of them for each 2 MiB that was looked at. */
+Test(store, gives_its_page_tables_back)
+{
+    static char body[64 << 10];
+    struct record r = {.time_ms = 10, .body = bytes_of(body, sizeof body)};
+    struct store_entry at;
+    uint64_t offset, before;
+    unsigned char sum = 0;
+
+    for (int i = 0; i < 640; i++) {
+        OK(ops->begin(store));
+        OK(ops->append(store, topic("a"), &r, &offset));
+        OK(ops->commit(store));
+    }
+    before = page_table_kib();
+    OK(ops->read_begin(reader, 20));
+    OK(ops->read_seek(reader, 1, 0, &at));
+    for (int i = 1; i < 640; i++) {
+        OK(ops->read_next(reader, &at));
+        for (size_t b = 0; b < at.record.body.len; b += 4096)
+            sum |= ((const unsigned char *)at.record.body.data)[b];
+    }
+    ops->read_end(reader);
+    cr_assert(eq(int, sum, 0));
+    cr_assert(ge(u64, page_table_kib(), before + 60));
+    ops->map_refresh(store);
+    cr_assert(le(u64, page_table_kib(), before + 12));
+}
+
 Test(store, forgets_an_aborted_transaction)
 {
     publish("a", "kept", 10, 0);
