@@ -28,6 +28,7 @@ struct chunk {
 struct upload {
     struct writer *writer;
     struct mailbox *home;
+    struct fair_flow flow;
     void (*ready)(void *arg);
     void *arg;
     struct grant grant;
@@ -103,8 +104,9 @@ static void chunk_home(struct letter *l)
         destroy(u);
 }
 
-enum err upload_new(struct writer *w, struct mailbox *home, struct grant *grant,
-                    void (*ready)(void *arg), void *arg, struct upload **out)
+enum err upload_new(struct writer *w, struct mailbox *home, struct fair_flow flow,
+                    struct grant *grant, void (*ready)(void *arg), void *arg,
+                    struct upload **out)
 {
     struct upload *u = calloc(1, sizeof *u);
 
@@ -121,6 +123,7 @@ enum err upload_new(struct writer *w, struct mailbox *home, struct grant *grant,
     }
     u->writer = w;
     u->home = home;
+    u->flow = flow;
     u->ready = ready;
     u->arg = arg;
     u->grant = *grant;
@@ -140,6 +143,7 @@ static void send(struct upload *u)
     c->number = u->sent++;
     c->job = (struct job){ .letter.open = chunk_home,
                            .home = u->home,
+                           .flow = u->flow,
                            .cost = c->len,
                            .run = write_chunk,
                            .done = chunk_done };

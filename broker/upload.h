@@ -26,10 +26,11 @@
 
 struct upload;
 
-/* Takes over the grant, whatever it returns. `ready` runs on the loop of `home` when a
+/* Its chunks belong to `flow`. Takes over the grant, whatever it returns. `ready` runs on the loop of `home` when a
  * chunk has come home: there is room again, or the upload failed, or it is complete. */
-MUST_CHECK enum err upload_new(struct writer *w, struct mailbox *home, struct grant *grant,
-                               void (*ready)(void *arg), void *arg, struct upload **out);
+MUST_CHECK enum err upload_new(struct writer *w, struct mailbox *home, struct fair_flow flow,
+                               struct grant *grant, void (*ready)(void *arg), void *arg,
+                               struct upload **out);
 
 /* Copies in what fits now; 0 when both chunks are full or the upload has failed. */
 size_t upload_feed(struct upload *u, const void *data, size_t len);

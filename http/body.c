@@ -48,8 +48,8 @@ static enum err open_upload(struct request *r)
     struct grant window = { b->room.grant.from, UPLOAD_WINDOW };
 
     b->room.grant.bytes -= UPLOAD_WINDOW;
-    return upload_new(r->loop->broker->writer, &r->loop->mailbox, &window, upload_ready, r,
-                      &b->upload);
+    return upload_new(r->loop->broker->writer, &r->loop->mailbox, b->room.flow, &window,
+                      upload_ready, r, &b->upload);
 }
 
 enum err body_open(struct request *r)

@@ -12,6 +12,7 @@
 #include "line.h"
 
 #include "base/text.h"
+#include "caller.h"
 #include "metrics.h"
 #include "wait.h"
 
@@ -139,6 +140,7 @@ bool line_for_answer(struct request *r, size_t bytes, size_t least, struct grant
     if (w->grant.bytes < least) {
         ledger_release(&w->grant);
         w->bytes = bytes;
+        w->flow = caller_flow(r);
         atomic_fetch_add(&r->loop->mailbox.owed, 1); /* before it may be granted */
         e = ledger_wait(r->loop->broker->read, w);
         if (e != ERR_BUSY)

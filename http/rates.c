@@ -1,8 +1,8 @@
 #include "rates.h"
 
-#include "addresses.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "caller.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -11,22 +11,6 @@ static const char *const scopes[RATE_SCOPES] = { "broker", "topic", "caller" };
 static const char *const units[RATE_UNITS] = { "messages", "bytes" };
 static const char *const settings[RATE_SCOPES] = { "publish_rate", "topic_rate",
                                                    "caller_rate" };
-
-/* ---- who asks ---- */
-
-/* What of an address is a caller: addresses.h. */
-static struct bytes caller_of(struct request *r, uint8_t out[9])
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct address_key key = { 0 };
-
-    if (info->client_addr)
-        key = address_key_of(info->client_addr);
-    memcpy(out, &key.bits, 8);
-    out[8] = key.kind;
-    return bytes_of(out, 9);
-}
 
 /* ---- refused ---- */
 
@@ -54,7 +38,7 @@ bool rates_admit(struct request *r)
     uint64_t cost[RATE_UNITS] = { 1, body->declared == BODY_UNKNOWN ? 0 : body->declared };
     struct rate_refusal why;
     struct bytes caller = { 0 };
-    uint8_t key[9];
+    uint8_t key[CALLER_BYTES];
 
     if (body->ledger != b->publish)
         return true;

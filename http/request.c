@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "caller.h"
 #include "line.h"
 #include "metrics.h"
 #include "rates.h"
@@ -187,6 +188,7 @@ static void admit(struct request *r)
     if (!rates_admit(r))
         return;
     atomic_fetch_add(&r->loop->mailbox.owed, 1); /* before it may be granted */
+    r->body.room.flow = caller_flow(r);
     e = body_admit(&r->body);
     if (e != ERR_BUSY)
         atomic_fetch_sub(&r->loop->mailbox.owed, 1);

@@ -26,7 +26,7 @@ static struct upload *an_upload(void)
     struct upload *u;
 
     OK(ledger_reserve(ledger, UPLOAD_WINDOW, &g));
-    OK(upload_new(writer, &loop_mail, &g, note_ready, NULL, &u));
+    OK(upload_new(writer, &loop_mail, (struct fair_flow){ 0 }, &g, note_ready, NULL, &u));
     cr_assert(eq(ptr, g.from, NULL));
     return u;
 }
