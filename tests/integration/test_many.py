@@ -8,7 +8,7 @@ from sluicetest import BIN, Hammer, SoloBrokerTest, hammer, log, until
 
 FULL = bool(os.environ.get("SLUICE_FULL"))
 SANITIZED = "asan" in BIN or "tsan" in BIN
-SECONDS = float(os.environ.get("SLUICE_MANY_SECONDS") or (60 if FULL else 20))
+SECONDS = float(os.environ.get("SLUICE_MANY_SECONDS") or (60 if FULL else 10))
 READERS = int(os.environ.get("SLUICE_MANY_READERS") or (10000 if FULL or not SANITIZED else 2000))
 
 

@@ -168,7 +168,7 @@ def check_flat(report, sampler, since, until_, name="RssAnon, rise over the last
 def settled(broker, seconds, report, name, fds=None, slack=2):
     """Every gauge of what clients hold is exactly 0 in time, and the descriptors are back."""
     gauges = ("sluice_publish_buffer_bytes", "sluice_publish_waiting", "sluice_requests_in_flight",
-              "sluice_read_buffer_bytes", "sluice_readers_parked", "sluice_uploads")
+              "sluice_read_buffer_bytes", "sluice_read_buffer_waiting", "sluice_readers_parked", "sluice_uploads")
     end = time.monotonic() + seconds
 
     def held():
