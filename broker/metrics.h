@@ -55,6 +55,8 @@
     X(JOBS_QUEUED, gauge, "sluice_writer_queue", "Jobs that wait for the writer")      \
     X(MAP_REFRESHES, counter, "sluice_store_map_refreshes_total",                      \
       "Times the store was mapped anew to give its page tables back")                  \
+    X(QUOTA_REFUSED, counter, "sluice_quota_refused_total",                            \
+      "Publishes refused because a quota was full")                                    \
     X(COMMITS, counter, "sluice_commits_total", "Store transactions committed")        \
     X(COMMITS_FAILED, counter, "sluice_commits_failed_total",                          \
       "Store transactions that failed and stored nothing")                             \

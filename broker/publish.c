@@ -1,12 +1,12 @@
 #include "publish.h"
 
 #include "base/clock.h"
+#include "metrics.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define RECORD_OVERHEAD 96u /* keys, index and page slack of a message in the store */
-#define DROP_TURN 20000u /* messages dropped for one publish in one turn */
 
 uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms)
@@ -38,40 +38,15 @@ static enum err find_topic(struct publish *p, struct turn *t, struct store_topic
     return t->ops->topic_create(t->store, p->topic, &defaults, t->now_ms, topic);
 }
 
-/* Makes place under the topic's own quota by dropping its oldest messages: one by one,
- * because only their sizes tell how many must go. ERR_BUSY: the next turn goes on, so that
- * one large message among many small ones does not hold up everybody. */
-static enum err drop_oldest(struct turn *t, struct store_topic *topic, uint64_t max,
-                            uint64_t needed)
-{
-    const struct topic_state *s = t->ops->topic_state(topic);
-    struct store_step step = { .messages = 1 };
-    enum err e;
-
-    turn_trash(t);
-    for (unsigned n = 0; s->live_bytes + needed > max; n++) {
-        if (n == DROP_TURN)
-            return ERR_BUSY;
-        e = t->ops->remove_step(t->store, topic, s->next_offset, 1, &step);
-        if (!e && !step.messages)
-            e = ERR_CORRUPT; /* bytes without a message */
-        if (e)
-            return turn_spoil(t, e);
-    }
-    return ERR_OK;
-}
-
 static enum err check_quota(struct publish *p, struct turn *t, struct store_topic *topic)
 {
-    const struct topic_state *s = t->ops->topic_state(topic);
-    uint64_t max = s->settings.max_bytes;
+    struct quota_need need = { .bytes = p->total_bytes, .messages = p->count };
+    enum err e = quota_admit(t, topic, &need, &p->quota);
 
-    if (!max || s->live_bytes + p->total_bytes <= max)
-        return ERR_OK;
-    p->quota_bytes = max;
-    if (p->total_bytes > max || s->settings.overflow != STORE_OVERFLOW_DROP_OLDEST)
-        return refuse(p, PUBLISH_QUOTA, ERR_FULL);
-    return drop_oldest(t, topic, max, p->total_bytes);
+    if (e != ERR_FULL)
+        return e;
+    metric_add(METRIC_QUOTA_REFUSED, 1);
+    return refuse(p, PUBLISH_QUOTA, e);
 }
 
 static int64_t expiry(uint64_t ttl_ms, int64_t now_ms)

@@ -13,6 +13,7 @@
 
 #include "ledger.h"
 #include "packed.h"
+#include "quota.h"
 #include "rate.h"
 #include "writer.h"
 
@@ -57,7 +58,7 @@ struct publish {
     uint64_t first_offset;
     int64_t time_ms, expires_ms; /* of the (last) message */
     uint64_t ttl_ms;             /* in force for it; UINT64_MAX: none */
-    uint64_t quota_bytes;        /* PUBLISH_QUOTA: the topic's limit */
+    struct quota_refusal quota;  /* PUBLISH_QUOTA: which limit */
     int64_t submitted_us;
 };
 

@@ -5,7 +5,9 @@
 static bool same_settings(const struct topic_settings *a, const struct topic_settings *b)
 {
     return a->ttl_ms == b->ttl_ms && a->max_bytes == b->max_bytes &&
-           a->overflow == b->overflow;
+           a->overflow == b->overflow && a->max_messages == b->max_messages &&
+           a->max_age_ms == b->max_age_ms && a->rate_messages == b->rate_messages &&
+           a->rate_bytes == b->rate_bytes && a->weight == b->weight;
 }
 
 static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
@@ -28,17 +30,33 @@ static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
     return same_settings(&c->state.settings, &c->settings) ? ERR_OK : ERR_EXISTS;
 }
 
+static void merge(struct topic_settings *s, const struct topic_settings *from,
+                  unsigned set)
+{
+    if (set & TOPIC_SET_TTL)
+        s->ttl_ms = from->ttl_ms;
+    if (set & TOPIC_SET_MAX_BYTES)
+        s->max_bytes = from->max_bytes;
+    if (set & TOPIC_SET_OVERFLOW)
+        s->overflow = from->overflow;
+    if (set & TOPIC_SET_MAX_MESSAGES)
+        s->max_messages = from->max_messages;
+    if (set & TOPIC_SET_MAX_AGE)
+        s->max_age_ms = from->max_age_ms;
+    if (set & TOPIC_SET_RATE_MESSAGES)
+        s->rate_messages = from->rate_messages;
+    if (set & TOPIC_SET_RATE_BYTES)
+        s->rate_bytes = from->rate_bytes;
+    if (set & TOPIC_SET_WEIGHT)
+        s->weight = from->weight;
+}
+
 static enum err patch(struct topic_change *c, struct turn *t, struct store_topic *topic)
 {
     struct topic_settings s = t->ops->topic_state(topic)->settings;
     enum err e;
 
-    if (c->set & TOPIC_SET_TTL)
-        s.ttl_ms = c->settings.ttl_ms;
-    if (c->set & TOPIC_SET_MAX_BYTES)
-        s.max_bytes = c->settings.max_bytes;
-    if (c->set & TOPIC_SET_OVERFLOW)
-        s.overflow = c->settings.overflow;
+    merge(&s, &c->settings, c->set);
     e = t->ops->topic_configure(t->store, topic, &s);
     if (e)
         return turn_spoil(t, e);

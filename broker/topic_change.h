@@ -18,6 +18,11 @@ enum topic_change_kind {
 #define TOPIC_SET_TTL 1u
 #define TOPIC_SET_MAX_BYTES 2u
 #define TOPIC_SET_OVERFLOW 4u
+#define TOPIC_SET_MAX_MESSAGES 8u
+#define TOPIC_SET_MAX_AGE 16u
+#define TOPIC_SET_RATE_MESSAGES 32u
+#define TOPIC_SET_RATE_BYTES 64u
+#define TOPIC_SET_WEIGHT 128u
 
 struct topic_change {
     struct job job; /* first */

@@ -12,7 +12,7 @@
 #define JSON_FACTOR 48
 #define LIST_MAX 1000
 #define LIST_DEFAULT 100
-#define TOPIC_TEXT_MAX (STORE_TOPIC_NAME_MAX * 6 + 512)
+#define TOPIC_TEXT_MAX (STORE_TOPIC_NAME_MAX * 6 + 768)
 
 void topic_body_start(struct request *r)
 {

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "broker.h"
 #include "metrics.h"
+#include "quotas.h"
 
 #include <strings.h>
 
@@ -85,10 +86,7 @@ static void forget(struct job *j)
 static void refused(struct request *r, struct publish *p)
 {
     if (p->refusal == PUBLISH_QUOTA)
-        reply_problem_with(r, PROBLEM_QUOTA_FULL, "limit_bytes", p->quota_bytes,
-                           "The topic holds as much as its max_bytes (%llu bytes) allows, "
-                           "and its overflow is reject. Nothing was stored.",
-                           (unsigned long long)p->quota_bytes);
+        quotas_refuse(r, &p->quota);
     else if (p->refusal == PUBLISH_NO_TOPIC)
         reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
                       "Topic %.*s not found, and auto_create is off.", (int)p->topic.len,

@@ -1,12 +1,16 @@
 #include "topic_json.h"
 
 #include "base/text.h"
+#include "setting_json.h"
 #include "span.h"
 
-#include <cjson/cJSON.h>
-#include <math.h>
-
 #define NEVER "never"
+
+static const char *const overflows[] = {
+    [STORE_OVERFLOW_REJECT] = "reject",
+    [STORE_OVERFLOW_DROP_OLDEST] = "drop_oldest",
+    [STORE_OVERFLOW_HOLD] = "hold",
+};
 
 /* cJSON is kind to texts that are not JSON (01, raw tabs), so the strict scanner looks
  * first. */
@@ -31,50 +35,37 @@ static bool wrong(struct request *r, const char *name, const char *expected)
     return false;
 }
 
-/* A whole number of at most 2^53, the range in which JSON numbers are exact. */
-static bool whole(const cJSON *v, uint64_t *out)
-{
-    if (!cJSON_IsNumber(v) || v->valuedouble < 0 || v->valuedouble > 9007199254740992.0 ||
-        floor(v->valuedouble) != v->valuedouble)
-        return false;
-    *out = (uint64_t)v->valuedouble;
-    return true;
-}
-
 static bool read_ttl(struct request *r, struct topic_change *c, const cJSON *v)
 {
-    uint64_t n;
-
     c->set |= TOPIC_SET_TTL;
-    if (cJSON_IsNull(v))
-        c->settings.ttl_ms = 0;
-    else if (cJSON_IsString(v) && !strcmp(v->valuestring, NEVER))
+    if (cJSON_IsString(v) && !strcmp(v->valuestring, NEVER))
         c->settings.ttl_ms = UINT64_MAX;
-    else if (cJSON_IsString(v) &&
-             text_parse_duration(bytes_str(v->valuestring), &c->settings.ttl_ms))
-        return true;
-    else if (whole(v, &n) && n < UINT64_MAX / 1000000)
-        c->settings.ttl_ms = n * 1000;
-    else
+    else if (!setting_json_duration(v, &c->settings.ttl_ms))
         return wrong(r, "ttl",
-                     "a duration such as \"30s\", \"5m\" or \"7d\", a number of seconds, "
-                     "\"never\", or \"0s\" for the broker's default_ttl");
+                     SETTING_JSON_DURATION
+                     ", \"never\", or \"0s\" for the broker's default_ttl");
     return true;
 }
 
 static bool read_max_bytes(struct request *r, struct topic_change *c, const cJSON *v)
 {
     c->set |= TOPIC_SET_MAX_BYTES;
-    if (cJSON_IsNull(v))
-        c->settings.max_bytes = 0;
-    else if (cJSON_IsString(v) &&
-             text_parse_size(bytes_str(v->valuestring), &c->settings.max_bytes))
-        return true;
-    else if (!whole(v, &c->settings.max_bytes))
-        return wrong(r, "max_bytes",
-                     "a size such as \"64KiB\" or \"1GiB\", a number of bytes, or 0 for no "
-                     "limit");
-    return true;
+    return setting_json_size(v, &c->settings.max_bytes) ||
+           wrong(r, "max_bytes", SETTING_JSON_SIZE);
+}
+
+static bool read_max_messages(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    c->set |= TOPIC_SET_MAX_MESSAGES;
+    return setting_json_count(v, &c->settings.max_messages) ||
+           wrong(r, "max_messages", SETTING_JSON_COUNT);
+}
+
+static bool read_max_age(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    c->set |= TOPIC_SET_MAX_AGE;
+    return setting_json_duration(v, &c->settings.max_age_ms) ||
+           wrong(r, "max_age", SETTING_JSON_DURATION ", or \"0s\" for no limit");
 }
 
 static bool read_overflow(struct request *r, struct topic_change *c, const cJSON *v)
@@ -95,6 +86,8 @@ static const struct {
 } settings[] = {
     { "ttl", read_ttl },
     { "max_bytes", read_max_bytes },
+    { "max_messages", read_max_messages },
+    { "max_age", read_max_age },
     { "overflow", read_overflow },
 };
 
@@ -103,7 +96,9 @@ static bool read_setting(struct request *r, struct topic_change *c, const cJSON 
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (!strcmp(v->string, settings[i].name))
             return settings[i].read(r, c, v);
-    return wrong(r, v->string, "one of ttl, max_bytes, overflow: there is no such setting");
+    return wrong(r, v->string,
+                 "one of ttl, max_bytes, max_messages, max_age, overflow: there is no such "
+                 "setting");
 }
 
 bool topic_json_settings(struct request *r, struct topic_change *c)
@@ -120,7 +115,7 @@ bool topic_json_settings(struct request *r, struct topic_change *c)
 static bool read_purge(struct topic_change *c, const cJSON *v, int64_t *time_ms)
 {
     if (!strcmp(v->string, "before_offset"))
-        return whole(v, &c->before_offset);
+        return setting_json_whole(v, &c->before_offset);
     if (!strcmp(v->string, "before_time"))
         return cJSON_IsString(v) && text_parse_time(bytes_str(v->valuestring), time_ms);
     if (!strcmp(v->string, "all")) {
@@ -147,27 +142,29 @@ bool topic_json_purge(struct request *r, struct topic_change *c, int64_t *time_m
     return ok;
 }
 
-static void write_settings(struct out *o, const struct topic_settings *s)
-{
-    char ttl[TEXT_NUMBER_ROOM] = NEVER;
-
-    if (s->ttl_ms != UINT64_MAX)
-        text_format_duration(ttl, s->ttl_ms);
-    out_text(o, ",\"ttl\":");
-    out_str(o, bytes_str(ttl));
-    out_text(o, ",\"max_bytes\":");
-    out_u64(o, s->max_bytes);
-    out_text(o, s->overflow == STORE_OVERFLOW_DROP_OLDEST
-                    ? ",\"overflow\":\"drop_oldest\""
-                    : ",\"overflow\":\"reject\"");
-}
-
 static void write_number(struct out *o, const char *name, uint64_t v)
 {
     out_text(o, ",\"");
     out_text(o, name);
     out_text(o, "\":");
     out_u64(o, v);
+}
+
+static void write_settings(struct out *o, const struct topic_settings *s)
+{
+    char ttl[TEXT_NUMBER_ROOM] = NEVER, max_age[TEXT_NUMBER_ROOM];
+
+    if (s->ttl_ms != UINT64_MAX)
+        text_format_duration(ttl, s->ttl_ms);
+    text_format_duration(max_age, s->max_age_ms);
+    out_text(o, ",\"ttl\":");
+    out_str(o, bytes_str(ttl));
+    write_number(o, "max_bytes", s->max_bytes);
+    out_text(o, ",\"overflow\":");
+    out_str(o, bytes_str(overflows[s->overflow]));
+    write_number(o, "max_messages", s->max_messages);
+    out_text(o, ",\"max_age\":");
+    out_str(o, bytes_str(max_age));
 }
 
 void topic_json_write(struct out *o, const struct topic_state *t, uint64_t earliest,

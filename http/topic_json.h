@@ -15,7 +15,7 @@ struct cJSON;
  * given. The caller frees it with cJSON_Delete. */
 struct cJSON *topic_json_object(struct request *r);
 
-/* Reads {"ttl":...,"max_bytes":...,"overflow":...} into c->settings and c->set; null
+/* Reads {"ttl":...,"max_bytes":...} and the like into c->settings and c->set; null
  * stands for the default. False: a problem was given. */
 bool topic_json_settings(struct request *r, struct topic_change *c);
 

@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_VERSION 1u
+#define FORMAT_VERSION 2u
+#define FORMAT_OLDEST  1u /* that is read, and made the newest at open */
 #define RESERVE_LEAST  ((uint64_t)8 << 20)
 #define RESERVE_SHARE  16 /* of map_size */
 
@@ -128,10 +129,22 @@ static enum err refuse_version(const struct store *s, int64_t found)
     return ERR_CORRUPT;
 }
 
+static enum err write_version(struct store *s)
+{
+    uint8_t version[4];
+
+    put_be32(version, FORMAT_VERSION);
+    return lmdb_txn_put(s, TABLE_META, bytes_str("format"),
+                        bytes_of(version, sizeof version));
+}
+
+/* All that older versions have is still read: only the number has to change. An older
+ * program would take the records of topics that we write for damaged. */
 static enum err check_version(struct store *s)
 {
     MDB_val key = val_of("format", 6), found;
     int rc = mdb_get(s->txn, s->dbi[TABLE_META], &key, &found);
+    uint32_t version;
 
     if (rc == MDB_NOTFOUND)
         return refuse_version(s, 0);
@@ -139,9 +152,10 @@ static enum err check_version(struct store *s)
         return lmdb_txn_fail(s, "read the format version", rc);
     if (found.mv_size != 4)
         return refuse_version(s, -1);
-    if (get_be32(found.mv_data) != FORMAT_VERSION)
-        return refuse_version(s, get_be32(found.mv_data));
-    return ERR_OK;
+    version = get_be32(found.mv_data);
+    if (version < FORMAT_OLDEST || version > FORMAT_VERSION)
+        return refuse_version(s, version);
+    return version == FORMAT_VERSION ? ERR_OK : write_version(s);
 }
 
 static enum err open_table(struct store *s, enum table t, unsigned flags)
@@ -153,15 +167,12 @@ static enum err open_table(struct store *s, enum table t, unsigned flags)
     return rc ? lmdb_txn_fail(s, "open a table", rc) : ERR_OK;
 }
 
-static enum err write_version(struct store *s)
+static enum err write_first_rows(struct store *s)
 {
     struct totals first = {.next_topic_id = 1, .next_blob_id = 1};
-    uint8_t version[4], row[TOTALS_LEN], key[ID_LEN] = {0};
-    enum err e;
+    uint8_t row[TOTALS_LEN], key[ID_LEN] = {0};
+    enum err e = write_version(s);
 
-    put_be32(version, FORMAT_VERSION);
-    e = lmdb_txn_put(s, TABLE_META, bytes_str("format"),
-                     bytes_of(version, sizeof version));
     if (e)
         return e;
     lmdb_totals_encode(&first, row);
@@ -187,7 +198,7 @@ static enum err open_tables(struct store *s)
     for (int t = 0; t < TABLES; t++)
         if ((e = open_table(s, (enum table)t, MDB_CREATE)))
             return e;
-    return fresh ? write_version(s) : ERR_OK;
+    return fresh ? write_first_rows(s) : ERR_OK;
 }
 
 static enum err open_contents(struct store *s)

@@ -197,6 +197,7 @@ static enum err sweep_topic(struct store *s, struct store_topic *t, struct due_r
     if (e)
         return e;
     lmdb_cache_touch(&s->cache, t);
+    t->oldest_ms = 0;
     if (t->run.due_ms == row->due_ms)
         t->run.count = 0;
     return expire_row(s, t, c, row, sw);

@@ -71,6 +71,7 @@ struct store_topic {
     struct topic_state state;
     struct due_run run; /* the newest one, so that it can grow */
     uint64_t parked_in; /* transaction in which its strangers were parked */
+    int64_t oldest_ms;  /* the oldest live record's time; 0: to be looked up */
     struct store_topic *by_name, *by_id; /* next in the hash chain */
     struct store_topic *newer, *older;   /* order of use */
     struct store_topic *next_touched;
@@ -225,6 +226,7 @@ enum err lmdb_topics_create(struct store *s, struct bytes name,
 const struct topic_state *lmdb_topics_state(const struct store_topic *t);
 enum err lmdb_topics_configure(struct store *s, struct store_topic *t,
                                const struct topic_settings *settings);
+enum err lmdb_topics_oldest(struct store *s, struct store_topic *t, int64_t *time_ms);
 enum err lmdb_topics_delete(struct store *s, struct store_topic *t);
 /* Writes the states that changed. */
 enum err lmdb_topics_flush(struct store *s);

@@ -119,6 +119,8 @@ enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *
         return e;
     *offset = state->next_offset++;
     state->last_time_ms = r->time_ms;
+    if (!state->live)
+        t->oldest_ms = r->time_ms;
     count_accepted(&state->counters, &state->live, &state->live_bytes, record_size(r));
     count_accepted(&s->totals.counters, &s->totals.live, &s->totals.live_bytes,
                    record_size(r));
@@ -176,6 +178,7 @@ enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t b
     if (e)
         return e;
     lmdb_cache_touch(&s->cache, t);
+    t->oldest_ms = 0;
     t->state.counters.removed += out->messages;
     t->state.live -= out->messages;
     t->state.live_bytes -= out->bytes;

@@ -13,6 +13,7 @@ const struct store_ops lmdb_store = {
     .topic_create = lmdb_topics_create,
     .topic_state = lmdb_topics_state,
     .topic_configure = lmdb_topics_configure,
+    .topic_oldest = lmdb_topics_oldest,
     .topic_delete = lmdb_topics_delete,
     .append = lmdb_log_append,
     .remove_step = lmdb_log_remove_step,

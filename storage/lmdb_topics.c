@@ -6,8 +6,9 @@
 #include "lmdb_internal.h"
 #include "base/log.h"
 
-#define TOPIC_VERSION 1
-#define FIXED_LEN     82u /* then the name */
+#define TOPIC_VERSION 2
+#define FIXED_LEN     118u /* then the name */
+#define FIXED_LEN_1   82u  /* of version 1 */
 
 static void topic_encode(const struct topic_state *t, uint8_t *out)
 {
@@ -22,38 +23,59 @@ static void topic_encode(const struct topic_state *t, uint8_t *out)
         t->live_bytes,
         t->settings.ttl_ms,
         t->settings.max_bytes,
+        t->settings.max_messages,
+        t->settings.max_age_ms,
+        t->settings.rate_messages,
+        t->settings.rate_bytes,
     };
 
     out[0] = TOPIC_VERSION;
     out[1] = (uint8_t)t->settings.overflow;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         put_be64(out + 2 + 8 * i, fields[i]);
+    put_be32(out + FIXED_LEN - 4, t->settings.weight);
     memcpy(out + FIXED_LEN, t->name, t->name_len);
+}
+
+static void decode_version_1(const uint8_t *p, struct topic_state *out)
+{
+    out->created_ms = (int64_t)get_be64(p + 2);
+    out->last_time_ms = (int64_t)get_be64(p + 10);
+    out->next_offset = get_be64(p + 18);
+    out->counters = (struct store_counters){.accepted = get_be64(p + 26),
+                                            .expired = get_be64(p + 34),
+                                            .removed = get_be64(p + 42)};
+    out->live = get_be64(p + 50);
+    out->live_bytes = get_be64(p + 58);
+    out->settings.ttl_ms = get_be64(p + 66);
+    out->settings.max_bytes = get_be64(p + 74);
+    out->settings.overflow = (enum store_overflow)p[1];
+}
+
+static void decode_version_2(const uint8_t *p, struct topic_state *out)
+{
+    decode_version_1(p, out);
+    out->settings.max_messages = get_be64(p + 82);
+    out->settings.max_age_ms = get_be64(p + 90);
+    out->settings.rate_messages = get_be64(p + 98);
+    out->settings.rate_bytes = get_be64(p + 106);
+    out->settings.weight = get_be32(p + 114);
 }
 
 enum err lmdb_topic_decode(uint64_t id, struct bytes stored, struct topic_state *out)
 {
     const uint8_t *p = stored.data;
+    size_t fixed = stored.len && p[0] == 1 ? FIXED_LEN_1 : FIXED_LEN;
 
-    if (stored.len <= FIXED_LEN || stored.len > FIXED_LEN + STORE_TOPIC_NAME_MAX ||
-        p[0] != TOPIC_VERSION || p[1] > STORE_OVERFLOW_DROP_OLDEST)
+    if (stored.len <= fixed || stored.len > fixed + STORE_TOPIC_NAME_MAX || p[0] < 1 ||
+        p[0] > TOPIC_VERSION || p[1] > STORE_OVERFLOW_HOLD)
         return ERR_CORRUPT;
-    *out = (struct topic_state){
-        .id = id,
-        .created_ms = (int64_t)get_be64(p + 2),
-        .last_time_ms = (int64_t)get_be64(p + 10),
-        .next_offset = get_be64(p + 18),
-        .counters = {.accepted = get_be64(p + 26),
-                     .expired = get_be64(p + 34),
-                     .removed = get_be64(p + 42)},
-        .live = get_be64(p + 50),
-        .live_bytes = get_be64(p + 58),
-        .settings = {.ttl_ms = get_be64(p + 66),
-                     .max_bytes = get_be64(p + 74),
-                     .overflow = (enum store_overflow)p[1]},
-        .name_len = (uint16_t)(stored.len - FIXED_LEN),
-    };
-    memcpy(out->name, p + FIXED_LEN, out->name_len);
+    *out = (struct topic_state){.id = id, .name_len = (uint16_t)(stored.len - fixed)};
+    if (p[0] == 1)
+        decode_version_1(p, out);
+    else
+        decode_version_2(p, out);
+    memcpy(out->name, p + fixed, out->name_len);
     return ERR_OK;
 }
 
@@ -190,6 +212,37 @@ enum err lmdb_topics_configure(struct store *s, struct store_topic *t,
     lmdb_cache_touch(&s->cache, t);
     t->state.settings = *settings;
     return s->error;
+}
+
+static enum err look_up_oldest(struct store *s, struct store_topic *t)
+{
+    struct record r;
+    MDB_cursor *c;
+    uint64_t at;
+    MDB_val v;
+    enum err e = lmdb_park_return(s);
+
+    if (!e)
+        e = lmdb_txn_cursor(s, TABLE_LOG, &c);
+    if (!e)
+        e = lmdb_log_seek(s, c, t->state.id, 0, &at, &v);
+    if (!e && record_decode(bytes_of_val(v), &r))
+        e = corrupt(s, "a message");
+    if (!e)
+        t->oldest_ms = r.time_ms;
+    return e;
+}
+
+enum err lmdb_topics_oldest(struct store *s, struct store_topic *t, int64_t *time_ms)
+{
+    enum err e = ERR_OK;
+
+    if (!t->state.live)
+        return ERR_NOT_FOUND;
+    if (!t->oldest_ms)
+        e = look_up_oldest(s, t);
+    *time_ms = t->oldest_ms;
+    return e == ERR_NOT_FOUND ? corrupt(s, "messages that are not in the log") : e;
 }
 
 /* Readers find no name, so no state: the records may go later, in steps. */

@@ -27,17 +27,26 @@
 
 #define STORE_TOPIC_NAME_MAX 255 /* bytes */
 
-enum store_overflow { STORE_OVERFLOW_REJECT = 0, STORE_OVERFLOW_DROP_OLDEST = 1 };
+enum store_overflow {
+    STORE_OVERFLOW_REJECT = 0,
+    STORE_OVERFLOW_DROP_OLDEST = 1,
+    STORE_OVERFLOW_HOLD = 2,
+};
 
 enum store_durability {
     STORE_FSYNC,   /* commit returns after the data is on disk */
     STORE_RELAXED, /* commit returns after write(2); store_sync makes it durable */
 };
 
+/* The store keeps them; what they mean is its user's. */
 struct topic_settings {
-    uint64_t ttl_ms;    /* 0: the broker's default */
-    uint64_t max_bytes; /* 0: no quota; else bytes of live bodies */
+    uint64_t ttl_ms;       /* 0: the broker's default */
+    uint64_t max_bytes;    /* 0: no quota; else bytes of live bodies */
     enum store_overflow overflow;
+    uint64_t max_messages; /* 0: no quota; else live messages */
+    uint64_t max_age_ms;   /* 0: no quota; else how old the oldest live message may be */
+    uint64_t rate_messages, rate_bytes; /* per second; 0: the broker's */
+    uint32_t weight;       /* its share where publishers stand in line; 0: the usual one */
 };
 
 struct store_counters { /* messages, since the topic or the store was created */
@@ -142,6 +151,9 @@ struct store_ops {
     const struct topic_state *(*topic_state)(const struct store_topic *t);
     enum err (*topic_configure)(struct store *s, struct store_topic *t,
                                 const struct topic_settings *settings);
+    /* When the oldest live record was accepted; cheap when asked again. ERR_NOT_FOUND:
+     * there is none. */
+    enum err (*topic_oldest)(struct store *s, struct store_topic *t, int64_t *time_ms);
     /* Gone for readers at commit; its records count as removed at once, and their space
      * comes back through trash_step. The handle is void afterwards. */
     enum err (*topic_delete)(struct store *s, struct store_topic *t);

@@ -1,4 +1,6 @@
 """What a topic, the map and a full disk may hold."""
+import json
+
 from sluicetest import BrokerTest, SoloBrokerTest, until
 
 
@@ -54,6 +56,67 @@ class Quota(BrokerTest):
         self.broker.offset(self.name, b"x" * 700000)
         self.assertProblem(self.broker.publish(self.name, b"x" * 700000), 507)
         self.assertEqual(self.broker.topic(self.name)["bytes"], 700000)
+
+
+class QuotaOfMessagesAndAge(BrokerTest):
+    def given(self, **settings):
+        a = self.broker.ask("PUT", "/v1/topics/" + self.name, json.dumps(settings))
+        self.assertEqual(a.status, 201, a)
+
+    def assertFull(self, answer, member, value):
+        self.assertProblem(answer, 507, "quota_full", retryable=True)
+        self.assertEqual(answer.json[member], value)
+        self.assertGreaterEqual(int(answer.header("Retry-After")), 1)
+
+    def test_settings_are_shown_and_changed(self):
+        self.given(max_messages=7, max_age="90s")
+        t = self.broker.topic(self.name)
+        self.assertEqual((t["max_messages"], t["max_age"]), (7, "90s"))
+        a = self.broker.ask("PATCH", "/v1/topics/" + self.name, '{"max_messages":null,"max_age":120}')
+        self.assertEqual((a.status, a.json["max_messages"], a.json["max_age"]), (200, 0, "2m"))
+        for bad in ('{"max_messages":-1}', '{"max_messages":1.5}', '{"max_messages":"many"}', '{"max_age":"soon"}',
+                    '{"max_age":-1}', '{"max_ages":1}'):
+            self.assertProblem(self.broker.ask("PATCH", "/v1/topics/" + self.name, bad), 400, "bad_setting")
+        self.assertProblem(self.broker.ask("PUT", "/v1/topics/" + self.name, '{"max_messages":8}'), 409)
+
+    def test_so_many_messages_and_no_more(self):
+        refused = self.broker.metric("sluice_quota_refused_total")
+        self.given(max_messages=3)
+        self.assertEqual(self.broker.batch(self.name, '{"data":1}\n{"data":2}\n').status, 201)
+        self.assertFull(self.broker.batch(self.name, '{"data":3}\n{"data":4}\n'), "limit_messages", 3)
+        self.assertEqual(self.broker.offset(self.name, "3"), 2)
+        self.assertFull(self.broker.publish(self.name, "4"), "limit_messages", 3)
+        self.assertEqual(self.broker.metric("sluice_quota_refused_total"), refused + 2)
+        self.broker.ask("POST", "/v1/topics/%s:purge" % self.name, '{"before_offset":1}')
+        self.assertEqual(self.broker.offset(self.name, "4"), 3)
+        self.assertConserved()
+
+    def test_the_last_so_many_messages(self):
+        self.given(max_messages=10, overflow="drop_oldest")
+        for i in range(25):
+            self.broker.offset(self.name, "%d" % i)
+        t = self.broker.topic(self.name)
+        self.assertEqual((t["messages"], t["earliest"], t["removed"]), (10, 15, 15))
+        self.assertConserved()
+
+    def test_a_backlog_that_is_too_old_keeps_publishers_out(self):
+        self.given(max_age="100ms")
+        self.broker.offset(self.name, "old")
+        refused = until(lambda: (a := self.broker.publish(self.name, "new")).status != 201 and a, what="it is too old")
+        self.assertFull(refused, "limit_age_ms", 100)
+        stored = self.broker.topic(self.name)["next"]
+        self.broker.ask("POST", "/v1/topics/%s:purge" % self.name, '{"all":true}')
+        self.assertEqual(self.broker.offset(self.name, "newer"), stored)
+
+    def test_what_is_too_old_is_dropped(self):
+        self.given(max_age="100ms", overflow="drop_oldest")
+        self.broker.offset(self.name, "old")
+
+        def dropped():
+            self.broker.offset(self.name, "new")
+            return self.broker.topic(self.name)["removed"]
+        until(dropped, what="the old one is dropped")
+        self.assertConserved()
 
 
 class FullMap(SoloBrokerTest):

@@ -1,19 +1,7 @@
 #include "writer_fixture.h"
 
-#include "metrics.h"
 
 TestSuite(publish, .init = given_a_writer, .fini = remove_data_dir, .timeout = 120);
-
-static void given_topic(const char *name, struct topic_settings s)
-{
-    struct store_topic *t;
-
-    writer_stop(writer); /* one writer at a time: for a moment it is the test */
-    OK(ops->begin(store));
-    OK(ops->topic_create(store, bytes_str(name), &s, NOW, &t));
-    OK(ops->commit(store));
-    start_writer();
-}
 
 static struct publish *message_for(const char *body, uint64_t ttl_ms)
 {
@@ -21,31 +9,6 @@ static struct publish *message_for(const char *body, uint64_t ttl_ms)
 
     p->one.has_ttl = true;
     p->one.ttl_ms = ttl_ms;
-    return p;
-}
-
-/* Packs messages with these bodies, "a b c", into a batch. */
-static struct publish *batch(const char *topic_name, const char *bodies)
-{
-    struct publish *p = message(topic_name, bodies);
-    size_t n = 0;
-
-    free(p->body);
-    p->body = malloc(4 * strlen(bodies) + 4);
-    p->batch = true;
-    for (; *bodies; bodies += strspn(bodies, " ")) {
-        size_t len = strcspn(bodies, " ");
-
-        p->body[n++] = (uint8_t)(len + 2);
-        p->body[n++] = PACKED_BODY;
-        p->body[n++] = (uint8_t)len;
-        memcpy(p->body + n, bodies, len);
-        n += len;
-        bodies += len;
-        p->count++;
-        p->total_bytes += len;
-    }
-    p->body_len = n;
     return p;
 }
 
@@ -269,109 +232,6 @@ Test(publish, a_clock_that_goes_back_moves_no_message_back)
     OK(sent(message("t", "y"), &p));
     cr_assert(eq(i64, p.time_ms, NOW));
     then_everything_is_given_back();
-}
-
-/* ---- quota ---- */
-
-Test(publish, over_its_quota_a_topic_rejects_and_keeps_what_it_has)
-{
-    struct publish p;
-
-    given_topic("t", (struct topic_settings){ .max_bytes = 10 });
-    OK(sent(message("t", "123456"), NULL));
-    cr_assert(eq(int, sent(message("t", "12345"), &p), ERR_FULL));
-    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
-    cr_assert(eq(u64, p.quota_bytes, 10));
-    OK(sent(message("t", "1234"), NULL)); /* to the byte */
-    cr_assert(eq(str, (char *)offsets("t", false), "0 1"));
-    then_everything_is_given_back();
-}
-
-Test(publish, or_it_drops_its_oldest_messages_where_told_to)
-{
-    given_topic("t", (struct topic_settings){ .max_bytes = 10,
-                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
-    OK(sent(message("t", "aaaa"), NULL));
-    OK(sent(message("t", "bbbb"), NULL));
-    OK(sent(message("t", "cccc"), NULL));
-    cr_assert(eq(str, (char *)offsets("t", false), "1 2"));
-    cr_assert(eq(u64, state("t").counters.removed, 1));
-    OK(sent(message("t", "dddddddddd"), NULL));
-    cr_assert(eq(str, (char *)offsets("t", false), "3"));
-    then_everything_is_given_back();
-}
-
-Test(publish, it_drops_no_more_than_it_must)
-{
-    given_topic("t", (struct topic_settings){ .max_bytes = 130,
-                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
-    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
-    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
-    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
-    OK(sent(batch("t", "1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9"), NULL));
-    OK(sent(message("t", "thirty bytes as the first was."), NULL));
-    cr_assert(eq(u64, state("t").counters.removed, 1));
-    then_everything_is_given_back();
-}
-
-Test(publish, what_is_larger_than_the_whole_quota_drops_nothing)
-{
-    struct publish p;
-
-    given_topic("t", (struct topic_settings){ .max_bytes = 10,
-                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
-    OK(sent(message("t", "aaaa"), NULL));
-    cr_assert(eq(int, sent(message("t", "12345678901"), &p), ERR_FULL));
-    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
-    cr_assert(eq(str, (char *)offsets("t", false), "0"));
-    then_everything_is_given_back();
-}
-
-static void publish_small_ones(unsigned count)
-{
-    char bodies[4001];
-
-    for (unsigned i = 0; i < 2000; i++)
-        memcpy(bodies + 2 * i, "x ", 2);
-    bodies[4000] = 0;
-    for (unsigned i = 0; i < count; i += 2000)
-        OK(sent(batch("t", bodies), NULL));
-}
-
-Test(publish, place_for_a_large_message_is_made_in_bounded_turns)
-{
-    given_topic("t", (struct topic_settings){ .max_bytes = 60000,
-                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
-    int64_t commits;
-
-    publish_small_ones(60000);
-    struct publish *large = message("t", "");
-
-    large->blob_size = 60000;
-    writer_stop(writer);
-    OK(ops->begin(store));
-    OK(ops->blob_begin(store, &large->blob_id));
-    OK(ops->blob_write(store, large->blob_id, 0, bytes_str("as if it were 60000")));
-    OK(ops->commit(store));
-    start_writer();
-    large->writer = writer;
-    hold_the_writer();
-    commits = metric_get(METRIC_COMMITS);
-    publish_submit(large, NULL);
-    struct publish *other = message("u", "x");
-
-    publish_submit(other, NULL);
-    let_it_go();
-    deliver(2);
-    OK(large->outcome);
-    OK(other->outcome);
-    cr_assert(metric_get(METRIC_COMMITS) - commits >= 4); /* the gate's, and three */
-    cr_assert(eq(u64, state("t").counters.removed, 60000));
-    cr_assert(eq(u64, state("t").live_bytes, 60000));
-    publish_free(large);
-    publish_free(other);
-    writer_stop(writer);
-    then_it_is_gone(); /* with a blob that is not as large as it said */
 }
 
 /* ---- what is kept ---- */

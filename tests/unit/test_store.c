@@ -189,7 +189,14 @@ Test(store, tells_missing_from_existing_topics)
 
 Test(store, keeps_settings)
 {
-    struct topic_settings set = {60000, 1 << 20, STORE_OVERFLOW_DROP_OLDEST};
+    struct topic_settings set = {.ttl_ms = 60000,
+                                 .max_bytes = 1 << 20,
+                                 .overflow = STORE_OVERFLOW_DROP_OLDEST,
+                                 .max_messages = 7,
+                                 .max_age_ms = 8,
+                                 .rate_messages = 9,
+                                 .rate_bytes = 10,
+                                 .weight = 11};
     struct topic_state got;
 
     OK(ops->begin(store));
@@ -200,6 +207,49 @@ Test(store, keeps_settings)
     cr_assert(eq(u64, got.settings.ttl_ms, 60000));
     cr_assert(eq(u64, got.settings.max_bytes, 1 << 20));
     cr_assert(eq(int, got.settings.overflow, STORE_OVERFLOW_DROP_OLDEST));
+    cr_assert(eq(u64, got.settings.max_messages, 7));
+    cr_assert(eq(u64, got.settings.max_age_ms, 8));
+    cr_assert(eq(u64, got.settings.rate_messages, 9));
+    cr_assert(eq(u64, got.settings.rate_bytes, 10));
+    cr_assert(eq(u32, got.settings.weight, 11));
+}
+
+/* 0: it has none. */
+static int64_t oldest(const char *name)
+{
+    int64_t ms = 0;
+    enum err e = ops->topic_oldest(store, topic(name), &ms);
+
+    cr_assert(e == ERR_OK || e == ERR_NOT_FOUND);
+    return e ? 0 : ms;
+}
+
+Test(store, knows_the_oldest_message_whatever_was_taken_out)
+{
+    struct store_step step;
+
+    OK(ops->begin(store));
+    cr_assert(eq(i64, oldest("a"), 0));
+    put("a", "1", 10, 500);
+    put("b", "a later topic", 99, 0);
+    put("a", "2", 20, 0);
+    put("a", "3", 30, 0);
+    cr_assert(eq(i64, oldest("a"), 10));
+    OK(ops->commit(store));
+    OK(ops->begin(store));
+    OK(ops->expire_step(store, 1000, 100, &step));
+    cr_assert(eq(i64, oldest("a"), 20));
+    OK(ops->remove_step(store, topic("a"), 2, 100, &step));
+    cr_assert(eq(i64, oldest("a"), 30));
+    ops->abort(store);
+    OK(ops->begin(store));
+    cr_assert(eq(i64, oldest("a"), 10)); /* nothing of it happened */
+    OK(ops->remove_step(store, topic("a"), NOWHERE, 100, &step));
+    cr_assert(eq(i64, oldest("a"), 0));
+    put("a", "4", 40, 0);
+    cr_assert(eq(i64, oldest("a"), 40));
+    OK(ops->commit(store));
+    nothing_is_lost();
 }
 
 /* ---- walking ---- */

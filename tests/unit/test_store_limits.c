@@ -231,6 +231,60 @@ Test(store_limits, refuses_another_format_version)
     open_store();
 }
 
+/* Makes of the first topic's row what version 1 had: no more than 82 bytes and the name. */
+static void write_first_topic_as_version_1(void)
+{
+    uint8_t id[8] = {0, 0, 0, 0, 0, 0, 0, 1}, row[512];
+    MDB_val k = {sizeof id, id}, v;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+
+    cr_assert(eq(int, mdb_env_create(&env), 0));
+    mdb_env_set_maxdbs(env, 4);
+    cr_assert(eq(int, mdb_env_open(env, data_dir, 0, 0640), 0));
+    cr_assert(eq(int, mdb_txn_begin(env, NULL, 0, &txn), 0));
+    cr_assert(eq(int, mdb_dbi_open(txn, "topics", 0, &dbi), 0));
+    cr_assert(eq(int, mdb_get(txn, dbi, &k, &v), 0));
+    memcpy(row, v.mv_data, 82);
+    memcpy(row + 82, (uint8_t *)v.mv_data + 118, v.mv_size - 118);
+    row[0] = 1;
+    v = (MDB_val){v.mv_size - 36, row};
+    cr_assert(eq(int, mdb_put(txn, dbi, &k, &v, 0), 0));
+    cr_assert(eq(int, mdb_txn_commit(txn), 0));
+    mdb_env_close(env);
+}
+
+Test(store_limits, reads_a_store_of_version_1_and_goes_on_with_it)
+{
+    struct topic_settings set = {
+        .ttl_ms = 77, .max_bytes = 88, .overflow = STORE_OVERFLOW_DROP_OLDEST};
+
+    publish_many("old", 3, 10, 0);
+    OK(ops->begin(store));
+    OK(ops->topic_configure(store, topic("old"), &set));
+    OK(ops->commit(store));
+    close_store();
+    write_first_topic_as_version_1();
+    write_to_meta("meta", "\0\0\0\x01", 4);
+    open_store();
+    nothing_is_lost();
+    cr_assert(eq(u64, state("old").settings.ttl_ms, 77));
+    cr_assert(eq(u64, state("old").settings.max_bytes, 88));
+    cr_assert(eq(int, state("old").settings.overflow, STORE_OVERFLOW_DROP_OLDEST));
+    cr_assert(eq(u64, state("old").settings.max_messages, 0));
+    cr_assert(eq(u32, state("old").settings.weight, 0));
+    cr_assert(eq(u64, publish("old", "x", 20, 0), 3));
+    set.max_messages = 99;
+    OK(ops->begin(store));
+    OK(ops->topic_configure(store, topic("old"), &set));
+    OK(ops->commit(store));
+    reopen();
+    cr_assert(eq(u64, state("old").settings.max_messages, 99));
+    cr_assert(eq(u64, state("old").live, 4));
+    nothing_is_lost();
+}
+
 Test(store_limits, refuses_a_file_of_another_program)
 {
     char other[sizeof data_dir + 16];

@@ -202,6 +202,42 @@ UNUSED static enum err sent(struct publish *p, struct publish *result)
     return e;
 }
 
+UNUSED static void given_topic(const char *name, struct topic_settings s)
+{
+    struct store_topic *t;
+
+    writer_stop(writer); /* one writer at a time: for a moment it is the test */
+    OK(ops->begin(store));
+    OK(ops->topic_create(store, bytes_str(name), &s, NOW, &t));
+    OK(ops->commit(store));
+    start_writer();
+}
+
+/* Packs messages with these bodies, "a b c", into a batch. */
+UNUSED static struct publish *batch(const char *topic_name, const char *bodies)
+{
+    struct publish *p = message(topic_name, bodies);
+    size_t n = 0;
+
+    free(p->body);
+    p->body = malloc(4 * strlen(bodies) + 4);
+    p->batch = true;
+    for (; *bodies; bodies += strspn(bodies, " ")) {
+        size_t len = strcspn(bodies, " ");
+
+        p->body[n++] = (uint8_t)(len + 2);
+        p->body[n++] = PACKED_BODY;
+        p->body[n++] = (uint8_t)len;
+        memcpy(p->body + n, bodies, len);
+        n += len;
+        bodies += len;
+        p->count++;
+        p->total_bytes += len;
+    }
+    p->body_len = n;
+    return p;
+}
+
 /* Turns until nothing waits in the trash; each takes a bounded step. */
 UNUSED static void the_trash_is_emptied(void)
 {

@@ -1,0 +1,231 @@
+#include "writer_fixture.h"
+
+#include "metrics.h"
+
+TestSuite(quota, .init = given_a_writer, .fini = remove_data_dir, .timeout = 120);
+
+/* ---- bytes ---- */
+
+Test(quota, over_its_quota_a_topic_rejects_and_keeps_what_it_has)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_bytes = 10 });
+    OK(sent(message("t", "123456"), NULL));
+    cr_assert(eq(int, sent(message("t", "12345"), &p), ERR_FULL));
+    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
+    cr_assert(eq(int, p.quota.limit, QUOTA_BYTES));
+    cr_assert(eq(u64, p.quota.value, 10));
+    OK(sent(message("t", "1234"), NULL)); /* to the byte */
+    cr_assert(eq(str, (char *)offsets("t", false), "0 1"));
+    then_everything_is_given_back();
+}
+
+Test(quota, or_it_drops_its_oldest_messages_where_told_to)
+{
+    given_topic("t", (struct topic_settings){ .max_bytes = 10,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "aaaa"), NULL));
+    OK(sent(message("t", "bbbb"), NULL));
+    OK(sent(message("t", "cccc"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "1 2"));
+    cr_assert(eq(u64, state("t").counters.removed, 1));
+    OK(sent(message("t", "dddddddddd"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "3"));
+    then_everything_is_given_back();
+}
+
+Test(quota, it_drops_no_more_than_it_must)
+{
+    given_topic("t", (struct topic_settings){ .max_bytes = 130,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
+    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
+    OK(sent(message("t", "a large one of thirty bytes ..."), NULL));
+    OK(sent(batch("t", "1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9"), NULL));
+    OK(sent(message("t", "thirty bytes as the first was."), NULL));
+    cr_assert(eq(u64, state("t").counters.removed, 1));
+    then_everything_is_given_back();
+}
+
+Test(quota, what_is_larger_than_the_whole_quota_drops_nothing)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_bytes = 10,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "aaaa"), NULL));
+    cr_assert(eq(int, sent(message("t", "12345678901"), &p), ERR_FULL));
+    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
+    cr_assert(eq(str, (char *)offsets("t", false), "0"));
+    then_everything_is_given_back();
+}
+
+static void publish_small_ones(unsigned count)
+{
+    char bodies[4001];
+
+    for (unsigned i = 0; i < 2000; i++)
+        memcpy(bodies + 2 * i, "x ", 2);
+    bodies[4000] = 0;
+    for (unsigned i = 0; i < count; i += 2000)
+        OK(sent(batch("t", bodies), NULL));
+}
+
+Test(quota, place_for_a_large_message_is_made_in_bounded_turns)
+{
+    given_topic("t", (struct topic_settings){ .max_bytes = 60000,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    int64_t commits;
+
+    publish_small_ones(60000);
+    struct publish *large = message("t", "");
+
+    large->blob_size = 60000;
+    writer_stop(writer);
+    OK(ops->begin(store));
+    OK(ops->blob_begin(store, &large->blob_id));
+    OK(ops->blob_write(store, large->blob_id, 0, bytes_str("as if it were 60000")));
+    OK(ops->commit(store));
+    start_writer();
+    large->writer = writer;
+    hold_the_writer();
+    commits = metric_get(METRIC_COMMITS);
+    publish_submit(large, NULL);
+    struct publish *other = message("u", "x");
+
+    publish_submit(other, NULL);
+    let_it_go();
+    deliver(2);
+    OK(large->outcome);
+    OK(other->outcome);
+    cr_assert(metric_get(METRIC_COMMITS) - commits >= 4); /* the gate's, and three */
+    cr_assert(eq(u64, state("t").counters.removed, 60000));
+    cr_assert(eq(u64, state("t").live_bytes, 60000));
+    publish_free(large);
+    publish_free(other);
+    writer_stop(writer);
+    then_it_is_gone(); /* with a blob that is not as large as it said */
+}
+
+/* ---- messages ---- */
+
+Test(quota, a_topic_holds_so_many_messages_and_no_more)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_messages = 3 });
+    OK(sent(batch("t", "a b"), NULL));
+    cr_assert(eq(int, sent(batch("t", "c d"), &p), ERR_FULL));
+    cr_assert(eq(int, p.refusal, PUBLISH_QUOTA));
+    cr_assert(eq(int, p.quota.limit, QUOTA_MESSAGES));
+    cr_assert(eq(u64, p.quota.value, 3));
+    cr_assert(not(p.quota.never));
+    OK(sent(message("t", "c"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "0 1 2"));
+    then_everything_is_given_back();
+}
+
+Test(quota, or_the_last_so_many_of_them)
+{
+    given_topic("t", (struct topic_settings){ .max_messages = 3,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(batch("t", "a b c"), NULL));
+    OK(sent(batch("t", "d e"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "2 3 4"));
+    then_everything_is_given_back();
+}
+
+Test(quota, whichever_limit_is_passed_what_can_never_fit_drops_nothing)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_bytes = 4,
+                                              .max_messages = 2,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "aaaa"), NULL));
+    cr_assert(eq(int, sent(batch("t", "b c d"), &p), ERR_FULL)); /* over both */
+    cr_assert(eq(int, p.quota.limit, QUOTA_MESSAGES));
+    cr_assert(p.quota.never);
+    cr_assert(eq(str, (char *)offsets("t", false), "0"));
+    then_everything_is_given_back();
+}
+
+Test(quota, messages_that_expire_make_room)
+{
+    given_topic("t", (struct topic_settings){ .max_messages = 1, .ttl_ms = 100 });
+    OK(sent(message("t", "a"), NULL));
+    cr_assert(eq(int, sent(message("t", "b"), NULL), ERR_FULL));
+    clock_fake_wall_ms(NOW + 200);
+    a_turn_passes();
+    OK(sent(message("t", "c"), NULL));
+    then_everything_is_given_back();
+}
+
+/* ---- age ---- */
+
+Test(quota, a_backlog_that_is_too_old_keeps_publishers_out)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_age_ms = 1000 });
+    OK(sent(message("t", "a"), NULL));
+    clock_fake_wall_ms(NOW + 1000);
+    OK(sent(message("t", "b"), NULL));
+    clock_fake_wall_ms(NOW + 1001);
+    cr_assert(eq(int, sent(message("t", "c"), &p), ERR_FULL));
+    cr_assert(eq(int, p.quota.limit, QUOTA_AGE));
+    cr_assert(eq(u64, p.quota.value, 1000));
+    then_everything_is_given_back();
+}
+
+static void purge_below(const char *name, uint64_t offset)
+{
+    struct store_topic *t;
+    struct store_step step;
+
+    writer_stop(writer);
+    OK(ops->begin(store));
+    OK(ops->topic_find(store, bytes_str(name), &t));
+    OK(ops->remove_step(store, t, offset, 100, &step));
+    OK(ops->commit(store));
+    start_writer();
+}
+
+Test(quota, until_the_old_ones_are_taken_out)
+{
+    given_topic("t", (struct topic_settings){ .max_age_ms = 1000 });
+    OK(sent(message("t", "a"), NULL));
+    clock_fake_wall_ms(NOW + 1000);
+    OK(sent(message("t", "b"), NULL));
+    clock_fake_wall_ms(NOW + 1500);
+    cr_assert(eq(int, sent(message("t", "c"), NULL), ERR_FULL));
+    purge_below("t", 1);
+    OK(sent(message("t", "c"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "1 2"));
+    then_everything_is_given_back();
+}
+
+Test(quota, or_it_drops_those_that_are_too_old)
+{
+    given_topic("t", (struct topic_settings){ .max_age_ms = 1000,
+                                              .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(message("t", "a"), NULL));
+    OK(sent(message("t", "b"), NULL));
+    clock_fake_wall_ms(NOW + 800);
+    OK(sent(message("t", "c"), NULL));
+    clock_fake_wall_ms(NOW + 1500);
+    OK(sent(message("t", "d"), NULL));
+    cr_assert(eq(str, (char *)offsets("t", false), "2 3"));
+    cr_assert(eq(u64, state("t").counters.removed, 2));
+    then_everything_is_given_back();
+}
+
+Test(quota, a_clock_that_goes_back_makes_no_message_old)
+{
+    given_topic("t", (struct topic_settings){ .max_age_ms = 1000 });
+    OK(sent(message("t", "a"), NULL));
+    clock_fake_wall_ms(NOW - 5000);
+    OK(sent(message("t", "b"), NULL));
+    then_everything_is_given_back();
+}
