@@ -72,7 +72,7 @@ def check_held(c, sampler, idle, began, ended, ttl):
     if not is_sanitized():
         r.most("RssAnon, most", sampler.most("RssAnon", began, ended), idle + SLOW * CAP + 32 * MiB, mib)
     r.most("given to the kernel and not acknowledged, most", sampler.most("kernel_queues", began, ended),
-           (SLOW + 2) * KERNEL, mib)
+           (SLOW + 2) * KERNEL, mib, close=False)
     r.most("oldest reader of the store, seconds", sampler.most("store_oldest_reader_seconds"), 1.0,
            lambda v: "%.3f" % v)
     check_store(c, inside, began + (ended - began) / 2, ttl)
