@@ -96,6 +96,7 @@ static enum err start_writer(struct broker *b)
     struct writer_options o = { .ops = b->ops,
                                 .store = b->store,
                                 .waiters = b->waiters,
+                                .rate = b->rate,
                                 .turn_bytes = b->config->max_batch_bytes,
                                 .page_bytes = (size_t)b->limits->writer_bytes,
                                 .relaxed = b->config->durability == STORE_RELAXED };

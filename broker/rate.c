@@ -25,12 +25,14 @@
 struct row {
     uint64_t key; /* 0: nobody's */
     int64_t full_ns[RATE_UNITS];
+    uint64_t own[RATE_UNITS]; /* of a topic: see rate_learn */
 };
 
 struct rate {
     uint8_t secret[16]; /* set once */
     size_t sets;        /* of each table; a power of two */
     atomic_bool on;
+    atomic_bool learned; /* some topic had limits of its own */
 
     pthread_mutex_t lock;
     struct rate_limits limits;
@@ -98,8 +100,16 @@ static int64_t idle_ns(const struct row *row)
                : row->full_ns[RATE_BYTES];
 }
 
+/* What is lost with a row: nothing, a topic's own limits, a debt. */
+static int64_t worth(const struct row *row, int64_t now_ns)
+{
+    if (idle_ns(row) > now_ns)
+        return 1 + idle_ns(row) - now_ns;
+    return row->own[RATE_MESSAGES] || row->own[RATE_BYTES] ? 1 : 0;
+}
+
 /* The key's row, or the one it would get: see invariant 1 for whether it may have it. */
-static struct row *pick(struct rate *r, enum rate_scope scope, uint64_t key)
+static struct row *pick(struct rate *r, enum rate_scope scope, uint64_t key, int64_t now_ns)
 {
     struct row *set, *best;
 
@@ -109,7 +119,7 @@ static struct row *pick(struct rate *r, enum rate_scope scope, uint64_t key)
     for (unsigned i = 0; i < WAYS; i++) {
         if (set[i].key == key)
             return &set[i];
-        if (idle_ns(&set[i]) < idle_ns(best))
+        if (worth(&set[i], now_ns) < worth(best, now_ns))
             best = &set[i];
     }
     return best;
@@ -118,11 +128,18 @@ static struct row *pick(struct rate *r, enum rate_scope scope, uint64_t key)
 /* The row to charge: the key's own, or one that it shares. */
 static struct row *find(struct rate *r, enum rate_scope scope, uint64_t key, int64_t now_ns)
 {
-    struct row *row = pick(r, scope, key);
+    struct row *row = pick(r, scope, key, now_ns);
 
     if (row->key != key && idle_ns(row) <= now_ns)
         *row = (struct row){ .key = key };
     return row;
+}
+
+static uint64_t hash_of(const struct rate *r, struct bytes key)
+{
+    uint64_t hash = siphash(r->secret, key);
+
+    return hash ? hash : 1;
 }
 
 static uint64_t key_of(const struct rate_ticket *t, enum rate_scope scope)
@@ -130,13 +147,27 @@ static uint64_t key_of(const struct rate_ticket *t, enum rate_scope scope)
     return scope == RATE_TOPIC ? t->topic : scope == RATE_CALLER ? t->caller : 0;
 }
 
-/* A limit that was turned on after the ticket was given does not concern it. */
+/* A limit that was turned on after the ticket was given does not concern it, and another's
+ * row does not bring its own limits along. */
 static uint64_t limit_of(const struct rate *r, const struct rate_ticket *t,
-                         enum rate_scope scope, enum rate_unit unit)
+                         const struct row *row, enum rate_scope scope, enum rate_unit unit)
 {
-    if (scope != RATE_BROKER && !key_of(t, scope))
+    uint64_t key = key_of(t, scope), own = row->key == key ? row->own[unit] : 0;
+
+    if (scope != RATE_BROKER && !key)
         return 0;
-    return r->limits.per_s[scope][unit];
+    return own == RATE_NONE ? 0 : own ? own : r->limits.per_s[scope][unit];
+}
+
+/* May anything limit the ticket's holder in this scope? */
+static bool concerns(const struct rate *r, const struct rate_ticket *t, enum rate_scope scope)
+{
+    const uint64_t *per_s = r->limits.per_s[scope];
+
+    if (scope != RATE_BROKER && !key_of(t, scope))
+        return false;
+    return per_s[RATE_MESSAGES] || per_s[RATE_BYTES] ||
+           (scope == RATE_TOPIC && r->learned);
 }
 
 /* ---- time and tokens ---- */
@@ -196,13 +227,13 @@ static void change(struct rate *r, enum rate_scope scope, enum rate_unit unit, u
     if (scope == RATE_BROKER)
         rescale(&r->whole.full_ns[unit], was, is, now_ns);
     for (size_t i = 0; scope != RATE_BROKER && i < r->sets * WAYS; i++)
-        if (r->rows[scope][i].key)
+        if (r->rows[scope][i].key && !r->rows[scope][i].own[unit])
             rescale(&r->rows[scope][i].full_ns[unit], was, is, now_ns);
 }
 
 void rate_set(struct rate *r, const struct rate_limits *limits, int64_t now_us)
 {
-    bool on = false;
+    bool on = r->learned;
 
     assert(limits->burst_us > 0);
     pthread_mutex_lock(&r->lock);
@@ -217,19 +248,44 @@ void rate_set(struct rate *r, const struct rate_limits *limits, int64_t now_us)
     pthread_mutex_unlock(&r->lock);
 }
 
+static void set_own(struct rate *r, struct row *row, enum rate_unit unit, uint64_t own,
+                    int64_t now_ns)
+{
+    const struct rate_ticket t = { .topic = row->key };
+    uint64_t was = limit_of(r, &t, row, RATE_TOPIC, unit), is;
+
+    row->own[unit] = own;
+    is = limit_of(r, &t, row, RATE_TOPIC, unit);
+    if (was && was != is)
+        rescale(&row->full_ns[unit], was, is, now_ns);
+}
+
+void rate_learn(struct rate *r, struct bytes topic, const uint64_t own[RATE_UNITS],
+                int64_t now_us)
+{
+    bool has = own[RATE_MESSAGES] || own[RATE_BYTES];
+    uint64_t key;
+    struct row *row;
+
+    if (!r || (!has && !atomic_load_explicit(&r->learned, memory_order_relaxed)))
+        return;
+    key = hash_of(r, topic);
+    pthread_mutex_lock(&r->lock);
+    if (has)
+        r->learned = r->on = true;
+    row = has ? find(r, RATE_TOPIC, key, now_us * 1000)
+              : pick(r, RATE_TOPIC, key, now_us * 1000);
+    for (int u = 0; row->key == key && u < RATE_UNITS; u++)
+        set_own(r, row, u, own[u], now_us * 1000);
+    pthread_mutex_unlock(&r->lock);
+}
+
 bool rate_on(const struct rate *r)
 {
     return atomic_load_explicit(&r->on, memory_order_relaxed);
 }
 
 /* ---- admission ---- */
-
-static uint64_t hash_of(const struct rate *r, struct bytes key)
-{
-    uint64_t hash = siphash(r->secret, key);
-
-    return hash ? hash : 1;
-}
 
 struct ask { /* one call of rate_admit, under the lock */
     struct rate *r;
@@ -238,10 +294,15 @@ struct ask { /* one call of rate_admit, under the lock */
     int64_t now_ns;
 };
 
+static uint64_t asked_limit(const struct ask *a, enum rate_scope scope, enum rate_unit unit)
+{
+    return a->rows[scope] ? limit_of(a->r, a->t, a->rows[scope], scope, unit) : 0;
+}
+
 static void find_rows(struct ask *a)
 {
     for (int s = 0; s < RATE_SCOPES; s++)
-        if (limit_of(a->r, a->t, s, RATE_MESSAGES) || limit_of(a->r, a->t, s, RATE_BYTES))
+        if (concerns(a->r, a->t, s))
             a->rows[s] = find(a->r, s, key_of(a->t, s), a->now_ns);
 }
 
@@ -252,13 +313,14 @@ static int64_t longest_wait(const struct ask *a, struct rate_refusal *why)
 
     for (int s = 0; s < RATE_SCOPES; s++)
         for (int u = 0; u < RATE_UNITS; u++) {
-            uint64_t per_s = limit_of(a->r, a->t, s, u);
+            uint64_t per_s = asked_limit(a, s, u);
             int64_t ns = per_s ? empty_ns(a->r, a->rows[s], u, a->now_ns) : 0;
 
             if (ns <= longest)
                 continue;
             longest = ns;
-            *why = (struct rate_refusal){ s, u, per_s, whole_seconds(ns) };
+            *why = (struct rate_refusal){ s, u, a->rows[s]->own[u] == per_s, per_s,
+                                          whole_seconds(ns) };
         }
     return longest;
 }
@@ -267,7 +329,7 @@ static void charge_all(const struct ask *a, const uint64_t cost[RATE_UNITS])
 {
     for (int s = 0; s < RATE_SCOPES; s++)
         for (int u = 0; u < RATE_UNITS; u++) {
-            uint64_t per_s = limit_of(a->r, a->t, s, u);
+            uint64_t per_s = asked_limit(a, s, u);
 
             if (per_s)
                 charge(a->rows[s], u, time_of(cost[u], per_s), a->now_ns);
@@ -310,11 +372,11 @@ void rate_take(struct rate_ticket *t, enum rate_unit unit, uint64_t n, int64_t n
         return;
     pthread_mutex_lock(&r->lock);
     for (int s = 0; s < RATE_SCOPES; s++) {
-        uint64_t per_s = limit_of(r, t, s, unit);
+        struct row *row = concerns(r, t, s) ? find(r, s, key_of(t, s), now_us * 1000) : NULL;
+        uint64_t per_s = row ? limit_of(r, t, row, s, unit) : 0;
 
         if (per_s)
-            charge(find(r, s, key_of(t, s), now_us * 1000), unit, time_of(n, per_s),
-                   now_us * 1000);
+            charge(row, unit, time_of(n, per_s), now_us * 1000);
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -328,8 +390,8 @@ void rate_spend(struct rate_ticket *t)
 static void give_back_one(struct rate *r, const struct rate_ticket *t, enum rate_scope scope,
                           enum rate_unit unit)
 {
-    uint64_t per_s = limit_of(r, t, scope, unit);
-    struct row *row = pick(r, scope, key_of(t, scope));
+    struct row *row = pick(r, scope, key_of(t, scope), 0);
+    uint64_t per_s = limit_of(r, t, row, scope, unit);
 
     if (per_s && row->key == key_of(t, scope))
         row->full_ns[unit] -= time_of(t->taken[unit], per_s);
@@ -354,12 +416,12 @@ void rate_give_back(struct rate_ticket *t)
 static void look_at(struct rate *r, const struct rate_ticket *t, enum rate_scope scope,
                     int64_t now_ns, struct rate_bucket out[RATE_UNITS])
 {
-    const struct row *row = pick(r, scope, key_of(t, scope)), fresh = { 0 };
+    const struct row *row = pick(r, scope, key_of(t, scope), now_ns), fresh = { 0 };
 
     if (row->key != key_of(t, scope) && idle_ns(row) <= now_ns)
         row = &fresh;
     for (int u = 0; u < RATE_UNITS; u++) {
-        uint64_t per_s = limit_of(r, t, scope, u);
+        uint64_t per_s = limit_of(r, t, row, scope, u);
         int64_t debt = row->full_ns[u] > now_ns ? row->full_ns[u] - now_ns : 0;
         int64_t empty = empty_ns(r, row, u, now_ns);
 

@@ -44,9 +44,12 @@ struct rate_ticket {
     bool spent; /* what was taken stays taken */
 };
 
+#define RATE_NONE UINT64_MAX /* a topic's own: no limit */
+
 struct rate_refusal { /* the limit that makes the request wait longest */
     enum rate_scope scope;
     enum rate_unit unit;
+    bool own; /* the topic's own limit */
     uint64_t per_s;
     uint64_t retry_s; /* then the same is admitted, if nobody else takes the tokens */
 };
@@ -66,6 +69,12 @@ void rate_free(struct rate *r);
 
 /* Debts stay what they are in messages and bytes: a higher limit pays them sooner. */
 void rate_set(struct rate *r, const struct rate_limits *limits, int64_t now_us);
+
+/* A topic's own limits, each in place of the broker's for topics; 0: the broker's. They are
+ * told anew with every publish, so they may be forgotten: after a restart, or when their
+ * place is needed, one publish passes before they hold. NULL for `r` is fine. */
+void rate_learn(struct rate *r, struct bytes topic, const uint64_t own[RATE_UNITS],
+                int64_t now_us);
 
 /* False: no limit anywhere, there is nothing to show. */
 bool rate_on(const struct rate *r);

@@ -1,5 +1,7 @@
 #include "topic_change.h"
 
+#include "base/clock.h"
+
 #define PURGE_STEP 4000u /* bounds what one transaction changes; see SWEEP_IDLE */
 
 static bool same_settings(const struct topic_settings *a, const struct topic_settings *b)
@@ -8,6 +10,14 @@ static bool same_settings(const struct topic_settings *a, const struct topic_set
            a->overflow == b->overflow && a->max_messages == b->max_messages &&
            a->max_age_ms == b->max_age_ms && a->rate_messages == b->rate_messages &&
            a->rate_bytes == b->rate_bytes && a->weight == b->weight;
+}
+
+static void tell_rates(const struct topic_change *c, struct turn *t)
+{
+    const struct topic_settings *s = &c->state.settings;
+    const uint64_t own[RATE_UNITS] = { s->rate_messages, s->rate_bytes };
+
+    rate_learn(t->rate, bytes_of(c->name, c->name_len), own, clock_mono_us());
 }
 
 static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
@@ -27,6 +37,7 @@ static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
     if (e)
         return turn_spoil(t, e);
     c->state = *t->ops->topic_state(topic);
+    tell_rates(c, t);
     return same_settings(&c->state.settings, &c->settings) ? ERR_OK : ERR_EXISTS;
 }
 
@@ -61,6 +72,7 @@ static enum err patch(struct topic_change *c, struct turn *t, struct store_topic
     if (e)
         return turn_spoil(t, e);
     c->state = *t->ops->topic_state(topic);
+    tell_rates(c, t);
     return ERR_OK;
 }
 

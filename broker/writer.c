@@ -265,7 +265,8 @@ static void take_turn(struct writer *w)
     struct turn t = { .ops = w->o.ops,
                       .store = w->o.store,
                       .now_ms = clock_wall_ms(),
-                      .writer = w };
+                      .writer = w,
+                      .rate = w->o.rate };
     enum err e;
 
     w->spoiled = ERR_OK;

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "job.h"
 #include "mailbox.h"
+#include "rate.h"
 #include "store.h"
 #include "waiters.h"
 
@@ -30,6 +31,7 @@ struct turn { /* what a job sees while it runs */
     struct store *store;
     int64_t now_ms;       /* wall clock of the whole turn */
     struct writer *writer;
+    struct rate *rate; /* to be told of topics' own rates; NULL: nobody limits */
     uint64_t messages, bytes; /* appended in this turn */
 };
 
@@ -37,6 +39,7 @@ struct writer_options {
     const struct store_ops *ops;
     struct store *store;
     struct waiters *waiters;
+    struct rate *rate; /* NULL: nobody limits */
     size_t turn_bytes; /* job costs in one transaction; one job may exceed it alone */
     size_t page_bytes; /* pages that jobs and sweeps change beside that; WRITER_PAGES_LEAST */
     bool relaxed;      /* sync in the background, once a second */

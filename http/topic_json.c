@@ -5,6 +5,7 @@
 #include "span.h"
 
 #define NEVER "never"
+#define NO_RATE "none"
 
 static const char *const overflows[] = {
     [STORE_OVERFLOW_REJECT] = "reject",
@@ -80,6 +81,31 @@ static bool read_overflow(struct request *r, struct topic_change *c, const cJSON
     return true;
 }
 
+static bool is_none(const cJSON *v)
+{
+    return cJSON_IsString(v) && !strcmp(v->valuestring, NO_RATE);
+}
+
+static bool read_rate_messages(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    c->set |= TOPIC_SET_RATE_MESSAGES;
+    c->settings.rate_messages = RATE_NONE;
+    return is_none(v) || setting_json_count(v, &c->settings.rate_messages) ||
+           wrong(r, "rate_messages",
+                 "a whole number, per second, 0 for the broker's topic_rate_messages, or "
+                 "\"none\"");
+}
+
+static bool read_rate_bytes(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    c->set |= TOPIC_SET_RATE_BYTES;
+    c->settings.rate_bytes = RATE_NONE;
+    return is_none(v) || setting_json_size(v, &c->settings.rate_bytes) ||
+           wrong(r, "rate_bytes",
+                 "a size such as \"64KiB\" or a number of bytes, per second, 0 for the "
+                 "broker's topic_rate_bytes, or \"none\"");
+}
+
 static const struct {
     const char *name;
     bool (*read)(struct request *r, struct topic_change *c, const cJSON *v);
@@ -89,6 +115,8 @@ static const struct {
     { "max_messages", read_max_messages },
     { "max_age", read_max_age },
     { "overflow", read_overflow },
+    { "rate_messages", read_rate_messages },
+    { "rate_bytes", read_rate_bytes },
 };
 
 static bool read_setting(struct request *r, struct topic_change *c, const cJSON *v)
@@ -97,8 +125,8 @@ static bool read_setting(struct request *r, struct topic_change *c, const cJSON 
         if (!strcmp(v->string, settings[i].name))
             return settings[i].read(r, c, v);
     return wrong(r, v->string,
-                 "one of ttl, max_bytes, max_messages, max_age, overflow: there is no such "
-                 "setting");
+                 "one of ttl, max_bytes, max_messages, max_age, overflow, rate_messages, "
+                 "rate_bytes: there is no such setting");
 }
 
 bool topic_json_settings(struct request *r, struct topic_change *c)
@@ -150,6 +178,17 @@ static void write_number(struct out *o, const char *name, uint64_t v)
     out_u64(o, v);
 }
 
+static void write_rate(struct out *o, const char *name, uint64_t per_s)
+{
+    if (per_s != RATE_NONE) {
+        write_number(o, name, per_s);
+        return;
+    }
+    out_text(o, ",\"");
+    out_text(o, name);
+    out_text(o, "\":\"" NO_RATE "\"");
+}
+
 static void write_settings(struct out *o, const struct topic_settings *s)
 {
     char ttl[TEXT_NUMBER_ROOM] = NEVER, max_age[TEXT_NUMBER_ROOM];
@@ -165,6 +204,8 @@ static void write_settings(struct out *o, const struct topic_settings *s)
     write_number(o, "max_messages", s->max_messages);
     out_text(o, ",\"max_age\":");
     out_str(o, bytes_str(max_age));
+    write_rate(o, "rate_messages", s->rate_messages);
+    write_rate(o, "rate_bytes", s->rate_bytes);
 }
 
 void topic_json_write(struct out *o, const struct topic_state *t, uint64_t earliest,

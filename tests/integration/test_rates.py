@@ -135,6 +135,31 @@ class Rates(SoloBrokerTest):
         self.assertEqual(len(self.broker.data("t")), 1)
         self.assertEqual(self.broker.ask("PUT", "/v1/topics/new").status, 201)
 
+    def test_a_topics_own_limit_stands_in_place_of_the_brokers(self):
+        self.start(topic_rate_messages=1)
+        a = self.broker.ask("PUT", "/v1/topics/slow", '{"rate_bytes":"1KiB","rate_messages":"none"}')
+        self.assertEqual((a.json["rate_bytes"], a.json["rate_messages"]), (1024, "none"))
+        self.assertEqual(self.broker.publish("slow", "x" * 100000).status, 201)
+        p = self.assertProblem(self.broker.publish("slow", "x"), 429, "rate_limited")
+        self.assertIn("topic's limit of 1KiB per second (its own rate_bytes)", p["detail"])
+        self.assertEqual(self.broker.ask("PATCH", "/v1/topics/slow", '{"rate_bytes":"none"}').status, 200)
+        for _ in range(20):
+            self.assertEqual(self.broker.publish("slow", "x").status, 201)
+        self.broker.ask("PATCH", "/v1/topics/slow", '{"rate_messages":null,"rate_bytes":null}')
+        self.assertEqual(self.broker.batch("slow", '{"data":1}\n' * 99).status, 201)
+        self.assertProblem(self.broker.publish("slow", "x"), 429, "rate_limited")
+        a = self.broker.ask("PATCH", "/v1/topics/slow", '{"rate_messages":"fast"}')
+        self.assertIn("rate_messages", self.assertProblem(a, 400, "bad_setting")["detail"])
+
+    def test_a_topics_own_limit_outlives_a_restart_but_for_one_publish(self):
+        self.start()
+        self.broker.ask("PUT", "/v1/topics/slow", '{"rate_messages":1}')
+        self.broker.restart()
+        self.assertEqual(self.broker.batch("slow", '{"data":1}\n' * 99).status, 201)
+        self.assertEqual(self.broker.batch("slow", '{"data":1}\n' * 99).status, 201)
+        self.assertProblem(self.broker.publish("slow", "x"), 429, "rate_limited")
+        self.assertEqual(self.broker.topic("slow")["rate_messages"], 1)
+
     # Shown.
 
     def test_answers_say_where_the_client_stands(self):

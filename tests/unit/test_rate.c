@@ -268,6 +268,52 @@ Test(rate, a_limit_that_comes_while_a_body_comes_leaves_it_alone)
     cr_assert(publishes("a", 1));
 }
 
+/* ---- a topic's own limits ---- */
+
+static void learns(const char *topic, uint64_t messages, uint64_t bytes)
+{
+    uint64_t own[RATE_UNITS] = { messages, bytes };
+
+    rate_learn(rate, bytes_str(topic), own, now);
+}
+
+Test(rate, a_topics_own_limit_stands_in_place_of_the_brokers)
+{
+    given(RATE_TOPIC, RATE_MESSAGES, 10);
+    learns("a", 20, 0);
+    learns("b", RATE_NONE, 0);
+    cr_assert(eq(uint, how_many_pass("a"), 20));
+    cr_assert(eq(int, why.own, true));
+    cr_assert(eq(u64, why.per_s, 20));
+    cr_assert(eq(uint, how_many_pass("b"), 10000));
+    cr_assert(eq(uint, how_many_pass("c"), 10));
+    cr_assert(eq(int, why.own, false));
+}
+
+Test(rate, a_topics_own_limit_holds_where_the_broker_has_none)
+{
+    learns("a", 0, 1000);
+    cr_assert(rate_on(rate));
+    cr_assert(publishes("a", 5000));
+    cr_assert(not(publishes("a", 1)));
+    cr_assert(publishes("b", 1000000) && publishes("b", 1));
+    learns("a", 0, 0);
+    cr_assert(publishes("a", 1));
+}
+
+Test(rate, a_topics_debt_stays_what_it_is_when_its_own_limit_changes)
+{
+    learns("a", 1, 0);
+    cr_assert(publishes("a", 1));
+    rate_take(&ticket, RATE_MESSAGES, 1000, now);
+    learns("a", 100, 0);
+    cr_assert(not(publishes("a", 1)));
+    cr_assert(eq(u64, why.retry_s, 10));
+    given(RATE_TOPIC, RATE_MESSAGES, 7); /* not this topic's business */
+    cr_assert(not(publishes("a", 1)));
+    cr_assert(eq(u64, why.retry_s, 10));
+}
+
 /* ---- crowds ---- */
 
 static void a_crowd_of(unsigned count)
