@@ -25,6 +25,9 @@
 void encode_message(struct out *o, uint64_t offset, const struct record *r,
                     bool inline_body, const char *href, bool one_line);
 
+/* Bytes that encode_message writes of a body, at most. */
+size_t encode_body_most(struct bytes body);
+
 /* application/json or a type that ends in +json, in any case, whatever its parameters.
  */
 bool encode_type_is_json(struct bytes content_type);

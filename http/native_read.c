@@ -33,26 +33,26 @@ static size_t room_in(const struct grant *g)
     return g->bytes - ENVELOPE_BYTES - OVERHEAD_BYTES;
 }
 
-/* Of a page with this message alone, at most. */
+/* Of a page with this message alone, at most. The body is read through for this, because the
+ * worst there can be is six times what a text needs. */
 static size_t least_page(const struct store_entry *m)
 {
     const struct record *r = &m->record;
-    size_t body = r->blob_id ? LOCATION_ROOM : r->body.len;
+    size_t body = r->blob_id ? LOCATION_ROOM : encode_body_most(r->body);
+    size_t names = r->key.len + r->content_type.len + r->attributes.len;
 
-    return ESCAPE_FACTOR * (body + r->key.len + r->content_type.len + r->attributes.len) +
-           USUAL_BYTES + ENVELOPE_BYTES + OVERHEAD_BYTES;
+    return body + ESCAPE_FACTOR * names + USUAL_BYTES + ENVELOPE_BYTES + OVERHEAD_BYTES;
 }
 
 /* Of the page that is asked for. A guess, with what is in the topic: a page that turns out
  * to be larger takes more room if there is some, or else ends (put_more). So a small read
  * does not ask for the room of the largest. */
-static size_t likely_page(const struct request *r, const struct store_entry *first)
+static size_t likely_page(const struct request *r, size_t least)
 {
     const struct topic_state *t = &r->loop->fetch.topic;
     uint64_t count = r->read.limit < t->live ? r->read.limit : t->live;
     uint64_t bytes = r->read.max_bytes < t->live_bytes ? r->read.max_bytes : t->live_bytes;
     uint64_t all = count > 1 ? ESCAPE_FACTOR * bytes + count * USUAL_BYTES : 0;
-    size_t least = least_page(first);
 
     if (all > PAGE_BYTES)
         all = PAGE_BYTES;
@@ -191,9 +191,10 @@ static void send_empty_page(struct page *p)
 static void build_page(struct page *p, const struct store_entry *first)
 {
     struct request *r = p->r;
+    size_t least = least_page(first);
     enum err e;
 
-    if (!line_for_answer(r, likely_page(r, first), least_page(first), &p->grant))
+    if (!line_for_answer(r, likely_page(r, least), least, &p->grant))
         return;
     out_init(&p->out, room_in(&p->grant));
     if (r->read.form == READ_JSON)

@@ -36,6 +36,7 @@ static void expect_data(const char *type, struct bytes body, const char *data)
     r.body = body;
     snprintf(json, sizeof json, HEAD ",\"content_type\":\"%s\",%s}", type, data);
     expect_message(json);
+    cr_assert(le(sz, strlen(strchr(data, ':') + 1), encode_body_most(body)));
 }
 
 TestSuite(encode, .init = given_a_plain_record);

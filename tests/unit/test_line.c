@@ -469,3 +469,23 @@ Test(line, is_not_for_a_small_read_while_there_is_a_little_room)
     ledger_release(&everything);
     then_the_loop_is_idle();
 }
+
+Test(line, is_not_for_a_text_that_fits_though_its_worst_would_not)
+{
+    static char text[60001];
+
+    memset(text, 't', sizeof text - 1);
+    given_a_message(text);
+    OK(ledger_reserve(broker.read, EVERYTHING - 64000, &everything));
+    asks(&a);
+    is_answered(&a, 200);
+    memset(text, 1, sizeof text - 1); /* \u0001 each */
+    given_a_message(text);
+    query(&b, "limit", "1");
+    query(&b, "from", "1");
+    waits(&b);
+    room_comes();
+    is_answered(&b, 200);
+    then_nothing_is_reserved();
+    then_the_loop_is_idle();
+}
