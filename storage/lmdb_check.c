@@ -9,15 +9,25 @@
  *   5. Every blob that a record names is there, as long as the record says, and neither
  *      an upload nor trash.
  *   6. Every record belongs to a topic, or to a topic in the trash.
+ *   7. A namespace's figures are the sums of the topics whose names begin with its prefix.
  */
 #include "lmdb_internal.h"
 #include "base/log.h"
+
+#include <stdlib.h>
+
+struct namespace_sum {
+    struct namespace_state says;
+    uint64_t topics, live, live_bytes; /* what it should say */
+};
 
 struct check {
     struct store_reader *r;
     MDB_cursor *due;
     struct totals sum;
     uint64_t records; /* of topics that live */
+    struct namespace_sum *namespaces;
+    unsigned namespace_count;
 };
 
 static enum err broken(const struct check *c, const char *what, uint64_t topic_id,
@@ -131,6 +141,45 @@ static enum err check_log(struct check *c, const struct topic_state *t)
     return ERR_OK;
 }
 
+/* ---- namespaces ---- */
+
+static bool collect_namespace(void *arg, const struct namespace_state *n)
+{
+    struct check *c = arg;
+
+    c->namespaces[c->namespace_count++].says = *n;
+    return c->namespace_count < STORE_NAMESPACES_MAX;
+}
+
+static void sum_namespaces(struct check *c, const struct topic_state *t)
+{
+    for (unsigned i = 0; i < c->namespace_count; i++) {
+        struct namespace_sum *n = &c->namespaces[i];
+
+        if (!name_starts_with(bytes_of(t->name, t->name_len),
+                              bytes_of(n->says.prefix, n->says.prefix_len)))
+            continue;
+        n->topics++;
+        n->live += t->live;
+        n->live_bytes += t->live_bytes;
+    }
+}
+
+static enum err check_namespaces(const struct check *c)
+{
+    for (unsigned i = 0; i < c->namespace_count; i++) {
+        const struct namespace_sum *n = &c->namespaces[i];
+
+        if (n->says.topics != n->topics)
+            return broken(c, "the topics of a namespace are not what it says", 0,
+                          n->topics);
+        if (n->says.live != n->live || n->says.live_bytes != n->live_bytes)
+            return broken(c, "the live messages of a namespace are not what it says", 0,
+                          n->live);
+    }
+    return ERR_OK;
+}
+
 struct walk {
     struct check *check;
     enum err e;
@@ -144,6 +193,7 @@ static bool check_topic(void *arg, const struct topic_state *t)
     sum->topics++;
     sum->live += t->live;
     sum->live_bytes += t->live_bytes;
+    sum_namespaces(w->check, t);
     if (t->id >= sum->next_topic_id)
         sum->next_topic_id = t->id + 1;
     w->e = check_log(w->check, t);
@@ -196,23 +246,39 @@ static enum err check_strangers(const struct check *c)
     return rc == MDB_NOTFOUND ? ERR_OK : lmdb_error(s, "check", rc);
 }
 
-enum err lmdb_check_store(struct store_reader *r)
+static enum err check_all(struct check *c)
 {
-    struct check c = {.r = r};
-    struct walk w = {&c, ERR_OK};
-    int rc = mdb_cursor_open(r->txn, r->store->dbi[TABLE_DUE], &c.due);
-    enum err e;
+    struct walk w = {c, ERR_OK};
+    enum err e = lmdb_read_namespaces(c->r, collect_namespace, c);
 
-    if (rc)
-        return lmdb_error(r->store, "check", rc);
-    e = lmdb_read_topics(r, bytes_of("", 0), bytes_of("", 0), check_topic, &w);
-    mdb_cursor_close(c.due);
+    if (!e)
+        e = lmdb_read_topics(c->r, bytes_of("", 0), bytes_of("", 0), check_topic, &w);
     if (!e)
         e = w.e;
     if (!e)
-        e = check_totals(&c);
+        e = check_totals(c);
     if (!e)
-        e = check_strangers(&c);
+        e = check_namespaces(c);
+    return e ? e : check_strangers(c);
+}
+
+enum err lmdb_check_store(struct store_reader *r)
+{
+    struct check c = {.r = r};
+    int rc;
+    enum err e;
+
+    c.namespaces = calloc(STORE_NAMESPACES_MAX, sizeof *c.namespaces);
+    if (!c.namespaces)
+        return ERR_NO_MEMORY;
+    rc = mdb_cursor_open(r->txn, r->store->dbi[TABLE_DUE], &c.due);
+    if (rc) {
+        free(c.namespaces);
+        return lmdb_error(r->store, "check", rc);
+    }
+    e = check_all(&c);
+    mdb_cursor_close(c.due);
+    free(c.namespaces);
     r->have = r->placed = false;
     return e;
 }

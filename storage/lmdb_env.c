@@ -22,6 +22,7 @@ static const char *const table_names[TABLES] = {
     [TABLE_META] = "meta",     [TABLE_NAMES] = "names",     [TABLE_ENDED] = "ended",
     [TABLE_TOPICS] = "topics", [TABLE_LOG] = "log",         [TABLE_DUE] = "due",
     [TABLE_BLOBS] = "blobs",   [TABLE_UPLOADS] = "uploads", [TABLE_TRASH] = "trash",
+    [TABLE_NAMESPACES] = "namespaces",
 };
 
 static enum err refuse(const struct store *s, const char *event, const char *reason,
@@ -214,6 +215,8 @@ static enum err open_contents(struct store *s)
         goto out;
     s->committed = s->totals;
     e = lmdb_uploads_to_trash(s);
+    if (!e)
+        e = lmdb_namespaces_load(s);
 out:
     if (!e)
         return lmdb_txn_commit(s);
@@ -279,6 +282,7 @@ void lmdb_env_close(struct store *s)
         close(s->lock_fd);
     lmdb_cache_fini(s);
     lmdb_park_fini(&s->park);
+    lmdb_namespaces_fini(s);
     lmdb_pins_fini(&s->pins);
     pthread_mutex_destroy(&s->slots_lock);
     free(s->slot_taken);

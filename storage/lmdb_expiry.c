@@ -154,6 +154,7 @@ static enum err expire_one(struct store *s, struct store_topic *t, MDB_cursor *c
     sw->left--;
     sw->out->messages++;
     sw->out->bytes += size;
+    lmdb_namespaces_add(s, t, 0, -1, -(int64_t)size);
     count_expired(&t->state.counters, &t->state.live, &t->state.live_bytes, size);
     count_expired(&s->totals.counters, &s->totals.live, &s->totals.live_bytes, size);
     return ERR_OK;

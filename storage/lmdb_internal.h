@@ -6,6 +6,7 @@
  *   lmdb_ballast  disk space held back for taking messages out
  *   lmdb_cache    the writer's bounded cache of topic states
  *   lmdb_topics   names, settings, lives of a topic
+ *   lmdb_namespaces  prefixes of names with figures of their own
  *   lmdb_log      append and take out
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
  *   lmdb_expiry   what is due, in runs
@@ -40,6 +41,7 @@ enum table {
     TABLE_BLOBS,
     TABLE_UPLOADS,
     TABLE_TRASH,
+    TABLE_NAMESPACES,
     TABLES
 };
 
@@ -75,6 +77,8 @@ struct store_topic {
     struct store_topic *by_name, *by_id; /* next in the hash chain */
     struct store_topic *newer, *older;   /* order of use */
     struct store_topic *next_touched;
+    uint64_t in_as_of;  /* the change of the namespaces for which `in` is true */
+    uint8_t in[STORE_NAMESPACE_DEPTH], in_count;
     bool touched; /* changed in the current transaction */
     bool gone;    /* deleted in the current transaction */
 };
@@ -86,6 +90,21 @@ struct topic_cache {
     struct store_topic *newest, *oldest;
     struct store_topic *touched;
     size_t entries, max_entries;
+};
+
+/* Figures go to its row at commit. While it is counting it has no row, and holds the topics
+ * up to counted_to only. */
+struct store_namespace {
+    struct namespace_state now, committed;
+    char counted_to[STORE_TOPIC_NAME_MAX]; /* a name; those up to it are in the figures */
+    uint16_t counted_len, committed_len;
+    bool born, gone, dirty; /* in the current transaction */
+};
+
+struct namespaces { /* writer only */
+    struct store_namespace *all[STORE_NAMESPACES_MAX];
+    unsigned count;
+    uint64_t changes; /* of `all`, from 1 */
 };
 
 /* Records taken out of the log until the end of the transaction, see lmdb_park.c. */
@@ -126,6 +145,7 @@ struct store {
     uint64_t room_left; /* bytes that room() may still grant without looking */
     uint64_t top_topic; /* no key of the log belongs to a higher topic; 0: not known */
     struct topic_cache cache;
+    struct namespaces namespaces;
     struct park park;
 
     /* Any thread. */
@@ -153,6 +173,20 @@ struct store_reader {
 static inline struct bytes bytes_of_val(MDB_val v)
 {
     return bytes_of(v.mv_data, v.mv_size);
+}
+
+/* The order of keys in LMDB. */
+static inline int name_compare(struct bytes a, struct bytes b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = n ? memcmp(a.data, b.data, n) : 0;
+
+    return c ? c : a.len < b.len ? -1 : a.len > b.len;
+}
+
+static inline bool name_starts_with(struct bytes name, struct bytes prefix)
+{
+    return name.len >= prefix.len && memcmp(name.data, prefix.data, prefix.len) == 0;
 }
 
 static inline void log_key(uint8_t key[LOG_KEY_LEN], uint64_t topic_id, uint64_t offset)
@@ -232,6 +266,34 @@ enum err lmdb_topics_delete(struct store *s, struct store_topic *t);
 enum err lmdb_topics_flush(struct store *s);
 MUST_CHECK enum err lmdb_topic_decode(uint64_t id, struct bytes stored,
                                       struct topic_state *out);
+
+uint64_t lmdb_topics_count(struct store *s);
+
+/* ---- lmdb_namespaces ---- */
+enum err lmdb_namespaces_load(struct store *s);
+void lmdb_namespaces_fini(struct store *s);
+enum err lmdb_namespaces_flush(struct store *s);
+/* Ends a transaction: what it changed holds (kept), or is undone (not kept). */
+void lmdb_namespaces_settle(struct store *s, bool keep);
+/* Topics, messages and bytes that came to a topic, or are gone from it. */
+void lmdb_namespaces_add(struct store *s, struct store_topic *t, int topics, int64_t live,
+                         int64_t live_bytes);
+enum err lmdb_namespace_find(struct store *s, struct bytes prefix,
+                             struct store_namespace **out);
+enum err lmdb_namespace_create(struct store *s, struct bytes prefix,
+                               const struct namespace_settings *settings, int64_t now_ms,
+                               struct store_namespace **out);
+enum err lmdb_namespace_count(struct store *s, struct store_namespace *n, unsigned max,
+                              bool *more);
+const struct namespace_state *lmdb_namespace_state(const struct store_namespace *n);
+enum err lmdb_namespace_configure(struct store *s, struct store_namespace *n,
+                                  const struct namespace_settings *settings);
+enum err lmdb_namespace_delete(struct store *s, struct store_namespace *n);
+unsigned lmdb_namespaces_of(struct store *s, struct store_topic *t, struct bytes name,
+                            const struct namespace_state *out[STORE_NAMESPACE_DEPTH]);
+enum err lmdb_read_namespace(struct store_reader *r, struct bytes prefix,
+                             struct namespace_state *out);
+enum err lmdb_read_namespaces(struct store_reader *r, store_namespace_fn fn, void *arg);
 
 /* ---- lmdb_log ---- */
 enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *r,

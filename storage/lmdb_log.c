@@ -121,6 +121,7 @@ enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *
     state->last_time_ms = r->time_ms;
     if (!state->live)
         t->oldest_ms = r->time_ms;
+    lmdb_namespaces_add(s, t, 0, 1, (int64_t)record_size(r));
     count_accepted(&state->counters, &state->live, &state->live_bytes, record_size(r));
     count_accepted(&s->totals.counters, &s->totals.live, &s->totals.live_bytes,
                    record_size(r));
@@ -182,6 +183,7 @@ enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t b
     t->state.counters.removed += out->messages;
     t->state.live -= out->messages;
     t->state.live_bytes -= out->bytes;
+    lmdb_namespaces_add(s, t, 0, -(int64_t)out->messages, -(int64_t)out->bytes);
     s->totals.counters.removed += out->messages;
     s->totals.live -= out->messages;
     s->totals.live_bytes -= out->bytes;

@@ -206,24 +206,11 @@ enum err lmdb_read_topic(struct store_reader *r, struct bytes name,
     return rc ? fail(r, rc) : state_of(r, &id, out);
 }
 
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t n = a.len < b.len ? a.len : b.len;
-    int c = n ? memcmp(a.data, b.data, n) : 0;
-
-    return c ? c : a.len < b.len ? -1 : a.len > b.len;
-}
-
-static bool starts_with(struct bytes name, struct bytes prefix)
-{
-    return name.len >= prefix.len && bytes_eq(bytes_of(name.data, prefix.len), prefix);
-}
-
 /* On the first name at or after both; LMDB wants no empty key. */
 static int first_name(MDB_cursor *c, struct bytes prefix, struct bytes after,
                       MDB_val *k, MDB_val *id)
 {
-    struct bytes from = compare(prefix, after) > 0 ? prefix : after;
+    struct bytes from = name_compare(prefix, after) > 0 ? prefix : after;
     int rc;
 
     *k = val_of(from.data, from.len);
@@ -240,7 +227,7 @@ static enum err list(struct store_reader *r, MDB_cursor *c, struct bytes prefix,
     MDB_val k, id;
     int rc = first_name(c, prefix, after, &k, &id);
 
-    while (!rc && starts_with(bytes_of_val(k), prefix)) {
+    while (!rc && name_starts_with(bytes_of_val(k), prefix)) {
         enum err e = state_of(r, &id, &state);
 
         if (e)

@@ -171,6 +171,7 @@ static enum err enter(struct store *s, const struct topic_state *state,
         return lmdb_txn_spoil(
             s, ERR_NO_MEMORY); /* the name is in, its state would not be */
     lmdb_cache_touch(&s->cache, *out);
+    lmdb_namespaces_add(s, *out, 1, 0, 0);
     s->totals.next_topic_id++;
     s->totals.topics++;
     return ERR_OK;
@@ -204,6 +205,11 @@ enum err lmdb_topics_create(struct store *s, struct bytes name,
 const struct topic_state *lmdb_topics_state(const struct store_topic *t)
 {
     return &t->state;
+}
+
+uint64_t lmdb_topics_count(struct store *s)
+{
+    return s->totals.topics;
 }
 
 enum err lmdb_topics_configure(struct store *s, struct store_topic *t,
@@ -264,6 +270,7 @@ enum err lmdb_topics_delete(struct store *s, struct store_topic *t)
     if (e)
         return e;
     s->taken_out_in = s->txn_number;
+    lmdb_namespaces_add(s, t, -1, -(int64_t)t->state.live, -(int64_t)t->state.live_bytes);
     s->totals.topics--;
     s->totals.counters.removed += t->state.live;
     s->totals.live -= t->state.live;

@@ -72,6 +72,7 @@ enum err lmdb_txn_begin(struct store *s)
     rc = mdb_txn_begin(s->env, NULL, 0, &s->txn);
     if (rc) {
         s->txn = NULL;
+        lmdb_namespaces_settle(s, false);
         return lmdb_error(s, "begin a transaction", rc);
     }
     s->txn_number++;
@@ -104,6 +105,8 @@ static enum err flush(struct store *s)
         e = lmdb_expiry_flush(s);
     if (!e)
         e = lmdb_topics_flush(s);
+    if (!e)
+        e = lmdb_namespaces_flush(s);
     return e ? e : write_totals(s);
 }
 
@@ -123,6 +126,7 @@ enum err lmdb_txn_commit(struct store *s)
     else
         s->committed = s->totals;
     lmdb_cache_settle(s, !e);
+    lmdb_namespaces_settle(s, !e);
     return e;
 }
 
@@ -133,6 +137,7 @@ void lmdb_txn_abort(struct store *s)
     s->totals = s->committed;
     s->park.used = 0;
     lmdb_cache_settle(s, false);
+    lmdb_namespaces_settle(s, false);
 }
 
 enum err lmdb_txn_cursor(struct store *s, enum table t, MDB_cursor **out)

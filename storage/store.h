@@ -49,6 +49,17 @@ struct topic_settings {
     uint32_t weight;       /* its share where publishers stand in line; 0: the usual one */
 };
 
+#define STORE_NAMESPACES_MAX  256
+#define STORE_NAMESPACE_DEPTH 4 /* at most so many hold one topic */
+
+struct namespace_settings {
+    uint64_t ttl_ms;    /* 0: none; else of topics that have none */
+    uint64_t max_bytes; /* of live bodies in all its topics; 0: no quota, as below */
+    uint64_t max_messages;
+    uint64_t max_topics;
+    enum store_overflow overflow; /* not STORE_OVERFLOW_DROP_OLDEST */
+};
+
 struct store_counters { /* messages, since the topic or the store was created */
     uint64_t accepted;
     uint64_t expired; /* taken out because their time was over */
@@ -67,6 +78,16 @@ struct topic_state {
     struct topic_settings settings;
     char name[STORE_TOPIC_NAME_MAX + 1];
     uint16_t name_len;
+};
+
+/* All topics whose names begin with `prefix`, those of namespaces inside it included. */
+struct namespace_state {
+    int64_t created_ms;
+    uint64_t topics, live, live_bytes;
+    struct namespace_settings settings;
+    bool counting; /* new, and the figures are not complete yet */
+    char prefix[STORE_TOPIC_NAME_MAX + 1];
+    uint16_t prefix_len;
 };
 
 struct store_options {
@@ -111,6 +132,7 @@ struct store_pin {
 struct store;        /* an open engine */
 struct store_reader; /* one thread's read side */
 struct store_topic;  /* a topic inside the current write transaction */
+struct store_namespace; /* the same for a namespace */
 
 /* One record under a reader's snapshot; views last until store_read_end. */
 struct store_entry {
@@ -120,6 +142,7 @@ struct store_entry {
 
 /* Returns false to stop the listing. */
 typedef bool (*store_topic_fn)(void *arg, const struct topic_state *t);
+typedef bool (*store_namespace_fn)(void *arg, const struct namespace_state *n);
 
 struct store_ops {
     const char *name; /* "lmdb" */
@@ -157,6 +180,34 @@ struct store_ops {
     /* Gone for readers at commit; its records count as removed at once, and their space
      * comes back through trash_step. The handle is void afterwards. */
     enum err (*topic_delete)(struct store *s, struct store_topic *t);
+
+    /* Topics as of this transaction. */
+    uint64_t (*topics)(struct store *s);
+
+    /* A namespace's figures are kept by the same transactions as those of its topics. The
+     * handle is good until commit or abort. ERR_NOT_FOUND. */
+    enum err (*namespace_find)(struct store *s, struct bytes prefix,
+                               struct store_namespace **out);
+    /* ERR_EXISTS; ERR_BAD_INPUT: not a prefix; ERR_FULL: STORE_NAMESPACES_MAX, and the
+     * transaction goes on; ERR_TOO_BIG: a topic could be in more than
+     * STORE_NAMESPACE_DEPTH. It is `counting` then, and no reader sees it until
+     * namespace_count said that it is complete. An abort before that forgets it, and so
+     * does the end of the process. */
+    enum err (*namespace_create)(struct store *s, struct bytes prefix,
+                                 const struct namespace_settings *settings,
+                                 int64_t now_ms, struct store_namespace **out);
+    /* Adds up to `max` more of the topics that were there before it. */
+    enum err (*namespace_count)(struct store *s, struct store_namespace *n, unsigned max,
+                                bool *more);
+    const struct namespace_state *(*namespace_state)(const struct store_namespace *n);
+    enum err (*namespace_configure)(struct store *s, struct store_namespace *n,
+                                    const struct namespace_settings *settings);
+    /* Its topics stay. The handle is void afterwards. */
+    enum err (*namespace_delete)(struct store *s, struct store_namespace *n);
+    /* Those that hold a topic of this name, widest first; t is NULL where it is not there.
+     * Costs nothing while there are none. The states are good as long as the handle. */
+    unsigned (*namespaces_of)(struct store *s, struct store_topic *t, struct bytes name,
+                              const struct namespace_state *out[STORE_NAMESPACE_DEPTH]);
 
     /* Gives it the topic's next offset. r->time_ms is raised to the topic's last time. */
     enum err (*append)(struct store *s, struct store_topic *t, struct record *r,
@@ -223,6 +274,10 @@ struct store_ops {
     /* Topics in name order that start with `prefix` and come after `after`. */
     enum err (*read_topics)(struct store_reader *r, struct bytes prefix, struct bytes after,
                             store_topic_fn fn, void *arg);
+    enum err (*read_namespace)(struct store_reader *r, struct bytes prefix,
+                               struct namespace_state *out);
+    /* In the order of their prefixes. */
+    enum err (*read_namespaces)(struct store_reader *r, store_namespace_fn fn, void *arg);
     /* Needs an open snapshot. */
     enum err (*read_stats)(struct store_reader *r, struct store_stats *out);
     /* Reads the whole store under the open snapshot and proves its invariants, the

@@ -114,10 +114,29 @@ static void random_expire(struct model *m)
     cr_assert(eq(u64, gone, model_expire(m)));
 }
 
+/* The model knows nothing of them: the store's own check sums them up. */
+static void random_namespace(void)
+{
+    static const char *const prefixes[] = {"t", "t1", "t5", "t3 and more"};
+    struct bytes prefix = bytes_str(prefixes[dice(4)]);
+    struct namespace_settings set = {.max_topics = dice(9)};
+    struct store_namespace *n;
+    bool more;
+
+    if (ops->namespace_find(store, prefix, &n) == ERR_NOT_FOUND)
+        OK(ops->namespace_create(store, prefix, &set, now_ms, &n));
+    else if (ops->namespace_state(n)->counting)
+        OK(ops->namespace_count(store, n, 1 + dice(2), &more));
+    else if (dice(4))
+        OK(ops->namespace_configure(store, n, &set));
+    else
+        OK(ops->namespace_delete(store, n));
+}
+
 static void random_act(struct model *m)
 {
     struct store_step step;
-    unsigned t = dice(TOPICS), act = dice(100);
+    unsigned t = dice(TOPICS), act = dice(110);
 
     now_ms += dice(60);
     if (act < 60)
@@ -128,6 +147,8 @@ static void random_act(struct model *m)
         random_remove(m, t);
     else if (act < 91)
         random_delete(m, t);
+    else if (act < 101)
+        random_namespace();
     else
         OK(ops->trash_step(store, now_ms, 1 + dice(100), &step));
 }
