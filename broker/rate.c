@@ -160,7 +160,8 @@ static uint64_t limit_of(const struct rate *r, const struct rate_ticket *t,
 }
 
 /* May anything limit the ticket's holder in this scope? */
-static bool concerns(const struct rate *r, const struct rate_ticket *t, enum rate_scope scope)
+static bool concerns(const struct rate *r, const struct rate_ticket *t,
+                     enum rate_scope scope)
 {
     const uint64_t *per_s = r->limits.per_s[scope];
 
@@ -372,9 +373,13 @@ void rate_take(struct rate_ticket *t, enum rate_unit unit, uint64_t n, int64_t n
         return;
     pthread_mutex_lock(&r->lock);
     for (int s = 0; s < RATE_SCOPES; s++) {
-        struct row *row = concerns(r, t, s) ? find(r, s, key_of(t, s), now_us * 1000) : NULL;
-        uint64_t per_s = row ? limit_of(r, t, row, s, unit) : 0;
+        struct row *row;
+        uint64_t per_s;
 
+        if (!concerns(r, t, s))
+            continue;
+        row = find(r, s, key_of(t, s), now_us * 1000);
+        per_s = limit_of(r, t, row, s, unit);
         if (per_s)
             charge(row, unit, time_of(n, per_s), now_us * 1000);
     }
@@ -387,8 +392,8 @@ void rate_spend(struct rate_ticket *t)
 }
 
 /* Only to the key's own row: who shared one must not pay another's debt. */
-static void give_back_one(struct rate *r, const struct rate_ticket *t, enum rate_scope scope,
-                          enum rate_unit unit)
+static void give_back_one(struct rate *r, const struct rate_ticket *t,
+                          enum rate_scope scope, enum rate_unit unit)
 {
     struct row *row = pick(r, scope, key_of(t, scope), 0);
     uint64_t per_s = limit_of(r, t, row, scope, unit);

@@ -23,8 +23,8 @@ static void refuse(struct request *r, const struct rate_refusal *why)
     else
         snprintf(per_s, sizeof per_s, "%llu", (unsigned long long)why->per_s);
     reply_problem_with(r, PROBLEM_RATE_LIMITED, "retry_after", why->retry_s,
-                       "The %s's limit of %s%s per second (%s%s_%s) is used up. Nothing was "
-                       "stored; try again in %llu s.",
+                       "The %s's limit of %s%s per second (%s%s_%s) is used up. Nothing "
+                       "was stored; try again in %llu s.",
                        scopes[why->scope], per_s,
                        why->unit == RATE_MESSAGES ? " messages" : "",
                        why->own ? "its own " : "",

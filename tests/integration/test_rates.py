@@ -130,6 +130,26 @@ class Rates(SoloBrokerTest):
             self.assertProblem(self.broker.publish("t", "x" * 70000), 413, "too_large")
         self.assertEqual(self.broker.publish("t", "x").status, 201)
 
+    def test_who_finds_no_room_gets_its_tokens_back(self):
+        self.start(publish_buffer="2MiB", min_body_rate=0)
+        holders = [self.broker.client() for _ in range(8)]
+        for c in holders:
+            c.send(c.head("POST", "/v1/topics/other/messages", {"Content-Length": "10000000"}))
+        until(lambda: self.broker.metric("sluice_publish_waiting") > 0)
+        self.patch('{"topic_rate_messages":1}')
+        for _ in range(3):
+            self.assertProblem(self.broker.publish("t", "x", {"Prefer": "wait=0"}), 503, "buffer_full")
+        with self.broker.client() as leaver:  # and who leaves the line, too
+            leaver.send(leaver.head("POST", "/v1/topics/t/messages", {"Content-Length": "1000000"}))
+            until(lambda: self.broker.metric("sluice_requests_in_flight") == len(holders) + 1)
+        until(lambda: self.broker.metric("sluice_requests_in_flight") == len(holders))
+        self.assertProblem(self.broker.publish("t", "x", {"Prefer": "wait=0"}), 503, "buffer_full")
+        for c in holders:
+            c.close()
+        self.assertIdle()
+        self.assertEqual(self.broker.publish("t", "x").status, 201)
+        self.assertProblem(self.broker.publish("t", "x"), 429, "rate_limited")
+
     def test_reading_and_managing_topics_are_not_limited(self):
         self.in_debt(publish_rate_bytes=1, caller_rate_bytes=1)
         self.assertEqual(len(self.broker.data("t")), 1)
