@@ -17,7 +17,7 @@ endforeach()
 
 add_executable(keep
   ${CMAKE_CURRENT_LIST_DIR}/keep/keep.c ${CMAKE_CURRENT_LIST_DIR}/keep/kept.c
-  ${CMAKE_CURRENT_LIST_DIR}/hammer/request.c
+  ${CMAKE_CURRENT_LIST_DIR}/hammer/request.c ${CMAKE_CURRENT_LIST_DIR}/hammer/pulsar.c
   ${CMAKE_CURRENT_LIST_DIR}/hammer/payload.c ${CMAKE_CURRENT_LIST_DIR}/hammer/opt.c
   ${CMAKE_CURRENT_LIST_DIR}/hammer/net.c ${CMAKE_CURRENT_LIST_DIR}/hammer/reply.c
   ${CMAKE_CURRENT_LIST_DIR}/hammer/figures.c)

@@ -21,7 +21,7 @@ static void die(const char *what)
 
 struct net_target net_target(const char *hostport)
 {
-    struct net_target t = { .addr.sin_family = AF_INET };
+    struct net_target t = { .addr.sin_family = AF_INET, .source = INADDR_LOOPBACK, .per_source = PER_SOURCE };
     const char *colon = strrchr(hostport, ':');
     char ip[32] = "";
 
@@ -38,6 +38,20 @@ struct net_target net_target(const char *hostport)
     return t;
 }
 
+void net_set_source(struct net_target *t, const char *first, unsigned per_source)
+{
+    struct in_addr a;
+
+    if (first && inet_pton(AF_INET, first, &a) != 1) {
+        fprintf(stderr, "hammer: expected an IPv4 address: %s\n", first);
+        exit(2);
+    }
+    if (first)
+        t->source = ntohl(a.s_addr);
+    if (per_source)
+        t->per_source = per_source;
+}
+
 static void bind_source(int fd, const struct net_target *to, unsigned index)
 {
     uint32_t dest = ntohl(to->addr.sin_addr.s_addr);
@@ -46,7 +60,7 @@ static void bind_source(int fd, const struct net_target *to, unsigned index)
 
     if (dest >> 24 != 127)
         return;
-    from.sin_addr.s_addr = htonl(0x7f000001u + index / PER_SOURCE);
+    from.sin_addr.s_addr = htonl(to->source + index / to->per_source);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
         die("bind");

@@ -2,7 +2,8 @@
  * net - sockets for a load client: many connections from one process on loopback.
  *
  * Connections to 127.x.x.x are bound to source addresses 127.0.0.1, 127.0.0.2, ... of a few
- * thousand each, so that the port range of one address is never the limit.
+ * thousand each, so that the port range of one address is never the limit; or as the
+ * target's fields say.
  */
 #ifndef HAMMER_NET_H
 #define HAMMER_NET_H
@@ -16,10 +17,16 @@
 struct net_target {
     struct sockaddr_in addr;
     char host[64]; /* for the Host header */
+    uint32_t source;     /* the first source address, in host order */
+    unsigned per_source; /* connections of one address */
 };
 
 /* "127.0.0.1:8080" or "localhost:8080"; ends the program when it is neither. */
 struct net_target net_target(const char *hostport);
+
+/* Connections come from `first`, so many of them, then from the address after it. `first`
+ * NULL, per_source 0: as before. Ends the program when `first` is no IPv4 address. */
+void net_set_source(struct net_target *t, const char *first, unsigned per_source);
 
 /* A non-blocking connect under way from the source address of connection `index`;
  * -1 with errno. */

@@ -7,6 +7,7 @@
  *
  * One thread. A connection that is lost is opened again after a rest (unless --until-lost);
  * an answer that asks for patience (429, 503, 507) is followed by the same rest.
+ * Every refusal must say when to come back (Retry-After), by Pulsar's API also why.
  */
 #include "hammer.h"
 
@@ -22,6 +23,7 @@
 #include "figures.h"
 #include "net.h"
 #include "opt.h"
+#include "pulsar.h"
 #include "request.h"
 
 enum { REST_US = 50000, EVENTS = 512 };
@@ -43,10 +45,10 @@ struct conn {
 
 struct publish {
     /* What was asked; set by the options. */
-    uint64_t connections, requests, topics, batch, run;
+    uint64_t connections, requests, topics, batch, run, per_source;
     double seconds, grace;
-    const char *size, *topic, *ttl, *prefer, *acks_path, *header;
-    bool chunked, until_lost;
+    const char *size, *topic, *ttl, *prefer, *acks_path, *header, *source;
+    bool chunked, until_lost, pulsar, own_topic;
 
     struct net_target target;
     struct request_shape shape;
@@ -58,6 +60,7 @@ struct publish {
     struct conn *asleep, **asleep_end; /* in order of wake_us: every rest is as long */
     uint64_t open;                     /* connections not CLOSED */
     uint64_t begun, messages, bytes, reconnects;
+    uint64_t untold; /* refusals that do not say why, or when to come back */
     bool stopping;
     int64_t now_us, start_us, stop_us, last_ok_us;
     struct figures figures;
@@ -145,18 +148,36 @@ static void conn_begin(struct publish *p, struct conn *c)
     conn_send(p, c);
 }
 
+static int64_t first_offset(const struct publish *p, const struct conn *c)
+{
+    if (p->pulsar)
+        return pulsar_first_offset(&c->reply, c->request.count);
+    return reply_number(&c->reply, p->batch ? "first_offset" : "offset");
+}
+
 /* One line for each acknowledged request: topic first-offset count run conn seq size. */
 static bool write_ack(struct publish *p, const struct conn *c)
 {
-    int64_t offset = reply_number(&c->reply, p->batch ? "first_offset" : "offset");
+    int64_t offset = first_offset(p, c);
     char topic[300];
 
     if (offset < 0)
         return false;
     request_topic(topic, sizeof topic, p->topic, c->request.topic);
-    fprintf(p->acks, "%s %ld %lu %lu %u %lu %lu\n", topic, offset, c->request.count, p->run, c->id,
-            c->request.first.seq, c->request.first.size);
+    fprintf(p->acks, "%s%s %ld %lu %lu %u %lu %lu\n", p->pulsar ? PULSAR_NATIVE : "", topic, offset,
+            c->request.count, p->run, c->id, c->request.first.seq, c->request.first.size);
     return true;
+}
+
+static bool asks_for_patience(int status)
+{
+    return status == 429 || status == 503 || status == 507;
+}
+
+static bool is_told(const struct publish *p, const struct conn *c)
+{
+    return (c->reply.retry_after_s >= 1 || !asks_for_patience(c->reply.status)) &&
+           (!p->pulsar || pulsar_says_why(&c->reply));
 }
 
 static void conn_answered(struct publish *p, struct conn *c)
@@ -164,21 +185,23 @@ static void conn_answered(struct publish *p, struct conn *c)
     int status = c->reply.status < 600 ? c->reply.status : 0;
 
     p->figures.status[status]++;
-    if (status == 201) {
+    if (status == (p->pulsar ? 200 : 201)) {
         figures_time(&p->figures, p->now_us - c->since_us);
         p->messages += c->request.count;
         p->bytes += c->request.count * c->request.first.size;
         p->last_ok_us = p->now_us;
         c->done++;
-        if (p->acks && !write_ack(p, c))
+        if (p->acks ? !write_ack(p, c) : p->pulsar && first_offset(p, c) < 0)
             p->figures.errors[FIGURE_MALFORMED]++;
+    } else if (!is_told(p, c)) {
+        p->untold++;
     }
     if (c->reply.close || c->request.sent < c->request.front_len + c->request.middle_len) {
         p->reconnects++;
         close(c->fd);
         c->fd = -1;
         conn_sleep(p, c);
-    } else if (status == 429 || status == 503 || status == 507) {
+    } else if (asks_for_patience(status)) {
         conn_sleep(p, c);
     } else {
         conn_begin(p, c);
@@ -298,10 +321,10 @@ static void print_result(struct publish *p)
         done[i] = (double)p->conns[i].done;
     printf("{\"command\":\"publish\",\"connections\":%lu,\"seconds\":%.3f,\"requests\":%lu,"
            "\"messages\":%lu,\"bytes\":%lu,\"per_second\":%.1f,\"messages_per_second\":%.1f,"
-           "\"reconnects\":%lu,",
+           "\"reconnects\":%lu,\"untold\":%lu,",
            p->connections, seconds, p->begun, p->messages, p->bytes,
-           seconds > 0 ? (double)p->figures.status[201] / seconds : 0,
-           seconds > 0 ? (double)p->messages / seconds : 0, p->reconnects);
+           seconds > 0 ? (double)p->figures.status[p->pulsar ? 200 : 201] / seconds : 0,
+           seconds > 0 ? (double)p->messages / seconds : 0, p->reconnects, p->untold);
     figures_print(&p->figures, stdout);
     printf(",");
     figures_print_spread(stdout, "per_connection", done, p->connections);
@@ -313,9 +336,11 @@ static void prepare(struct publish *p)
 {
     size_t n = 0;
 
+    if (p->pulsar && !p->batch)
+        p->batch = 1;
     p->shape = (struct request_shape){ .host = p->target.host, .topic = p->topic,
-        .topics = p->topics, .headers = p->headers, .batch = p->batch,
-        .chunked = p->chunked, .run = p->run };
+        .topics = p->topics, .own_topic = p->own_topic, .headers = p->headers, .batch = p->batch,
+        .pulsar = p->pulsar, .chunked = p->chunked, .run = p->run };
     if (!request_mix(&p->shape, p->size) || !p->connections || !p->topics) {
         fprintf(stderr, "hammer: wrong --size, --connections or --topics\n");
         exit(2);
@@ -363,7 +388,11 @@ int hammer_publish(int argc, char **argv)
         { "prefer-wait", OPT_TEXT, &p.prefer, "value of Prefer: wait=" },
         { "header", OPT_TEXT, &p.header, "one more header line" },
         { "chunked", OPT_FLAG, &p.chunked, "bodies without Content-Length" },
+        { "own-topic", OPT_FLAG, &p.own_topic, "each connection keeps to one topic" },
         { "batch", OPT_NUMBER, &p.batch, "messages in an NDJSON batch; 0: no batch" },
+        { "pulsar", OPT_FLAG, &p.pulsar, "by Pulsar's REST API, --batch messages in a request" },
+        { "source", OPT_TEXT, &p.source, "source address of the first connections, 127.x.x.x" },
+        { "per-source", OPT_NUMBER, &p.per_source, "connections of one address, then the next; 0: 4000" },
         { "acks", OPT_TEXT, &p.acks_path, "append every acknowledgement to this file" },
         { "run", OPT_NUMBER, &p.run, "number in every body, to tell runs apart" },
         { "grace", OPT_SECONDS, &p.grace, "to wait at the end for answers under way" },
@@ -377,6 +406,7 @@ int hammer_publish(int argc, char **argv)
         return 2;
     }
     p.target = net_target(argv[at]);
+    net_set_source(&p.target, p.source, (unsigned)p.per_source);
     prepare(&p);
     start(&p);
     loop(&p);

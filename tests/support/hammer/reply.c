@@ -28,6 +28,7 @@ void reply_next(struct reply *r)
     r->left = 0;
     r->status = 0;
     r->close = false;
+    r->retry_after_s = -1;
     r->state = HEAD;
 }
 
@@ -64,6 +65,8 @@ static void read_field(struct reply *r, const char *line, const char *end, bool 
         *chunked = has_word(line + 18, end, "chunked");
     else if (strncasecmp(line, "connection:", 11) == 0)
         r->close = has_word(line + 11, end, "close");
+    else if (strncasecmp(line, "retry-after: ", 13) == 0 && line[13] >= '0' && line[13] <= '9')
+        r->retry_after_s = strtoll(line + 13, NULL, 10);
 }
 
 static void read_head(struct reply *r, char *end)

@@ -26,6 +26,7 @@ struct reply {
     uint64_t left;         /* bytes of body or chunk still to come */
     int status;
     bool close; /* the server said Connection: close */
+    int64_t retry_after_s; /* its Retry-After; -1: none */
 };
 
 void reply_next(struct reply *r);

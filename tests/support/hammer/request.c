@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "opt.h"
+#include "pulsar.h"
 
 bool request_mix(struct request_shape *s, const char *text)
 {
@@ -86,6 +87,13 @@ static size_t put_lines(char *to, const struct request *r)
     return len;
 }
 
+static const char *content_type(const struct request_shape *s)
+{
+    if (s->pulsar)
+        return "Content-Type: application/json\r\n";
+    return s->batch ? "Content-Type: application/x-ndjson\r\n" : "";
+}
+
 static size_t put_start(char *to, size_t cap, const struct request_shape *s, unsigned topic,
                         size_t body_len)
 {
@@ -96,10 +104,10 @@ static size_t put_start(char *to, size_t cap, const struct request_shape *s, uns
         strcpy(length, "Transfer-Encoding: chunked");
     else
         snprintf(length, sizeof length, "Content-Length: %zu", body_len);
-    return (size_t)snprintf(to, cap,
-                            "POST /v1/topics/%s/messages%s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n\r\n",
-                            name, s->batch ? ":batch" : "", s->host, s->headers,
-                            s->batch ? "Content-Type: application/x-ndjson\r\n" : "", length);
+    return (size_t)snprintf(to, cap, "POST %s%s%s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n\r\n",
+                            s->pulsar ? PULSAR_PATH : "/v1/topics/", name,
+                            s->pulsar ? "" : s->batch ? "/messages:batch" : "/messages", s->host,
+                            s->headers, content_type(s), length);
 }
 
 /* The body in one piece in front of the tail: batches, and bodies too short for letters. */
@@ -109,7 +117,9 @@ static void build_whole(struct request *r, const struct request_shape *s, size_t
 
     if (s->chunked && body_len)
         r->front_len += (size_t)sprintf(r->front + r->front_len, "%zx\r\n", body_len);
-    if (s->batch) {
+    if (s->pulsar) {
+        pulsar_put_body(r->front + r->front_len, &r->first, r->count);
+    } else if (s->batch) {
         put_lines(r->front + r->front_len, r);
     } else {
         payload_head(head, &r->first);
@@ -136,6 +146,13 @@ static void build_parts(struct request *r, const struct request_shape *s)
     r->middle_len = letters;
 }
 
+static size_t body_of(const struct request_shape *s, uint64_t size)
+{
+    if (s->pulsar)
+        return pulsar_body_len(s->batch, size);
+    return s->batch ? s->batch * (size + 12) : size;
+}
+
 void request_build(struct request *r, const struct request_shape *s, uint64_t conn,
                    uint64_t number, uint64_t seq)
 {
@@ -147,8 +164,8 @@ void request_build(struct request *r, const struct request_shape *s, uint64_t co
     if (s->batch && size < PAYLOAD_HEAD)
         size = PAYLOAD_HEAD;
     r->first = (struct payload){ s->run, conn, seq, size };
-    r->topic = (unsigned)((conn + number) % s->topics);
-    body_len = s->batch ? r->count * (size + 12) : size;
+    r->topic = (unsigned)((conn + (s->own_topic ? 0 : number)) % s->topics);
+    body_len = body_of(s, size);
     room(r, 1024 + strlen(s->headers) + strlen(s->topic) +
                 (s->batch ? body_len : (size_t)PAYLOAD_HEAD));
     r->front_len = put_start(r->front, r->front_cap, s, r->topic, body_len);

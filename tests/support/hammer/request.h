@@ -20,7 +20,9 @@ struct request_shape {
     const char *topic;   /* "load-%d" or a plain name; already percent-encoded */
     uint64_t topics;     /* %d runs from 0 to topics - 1, a step for each request */
     const char *headers; /* complete lines ending in CRLF, or "" */
-    uint64_t batch;      /* 0: the body is the message; else lines of NDJSON */
+    bool own_topic;      /* each connection keeps to one of them instead */
+    uint64_t batch;      /* 0: the body is the message; else lines of NDJSON, or Pulsar's messages */
+    bool pulsar;         /* batch is at least 1 */
     bool chunked;
     uint64_t run;
     unsigned mixes;
