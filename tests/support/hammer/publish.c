@@ -304,6 +304,8 @@ static void loop(struct publish *p)
             p->now_us = net_now_us();
         }
         wake_sleepers(p);
+        if (p->acks)
+            fflush(p->acks);
     }
     for (uint64_t i = 0; i < p->connections; i++) {
         if (p->conns[i].state == WAITING || p->conns[i].state == SENDING)
