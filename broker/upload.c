@@ -6,11 +6,14 @@
  *
  *  1. A chunk is either filling (the loop's) or away (the writer's), never both.
  *  2. blob_id and next_chunk are touched by the writer only, until all chunks are home.
+ *  3. Chunks of one that is leaving are not written: nobody will name them, and a shutdown
+ *     would wait for the disk in vain.
  */
 #include "upload.h"
 
 #include "metrics.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +39,8 @@ struct upload {
     unsigned filling; /* which chunk takes the next byte */
     uint64_t size;
     enum err error;
-    bool ended, leaving;
+    bool ended;
+    _Atomic bool leaving;
 
     uint64_t blob_id; /* writer's while a chunk is away */
     uint32_t next_chunk; /* how many are written */
@@ -47,7 +51,7 @@ static enum err write_chunk(struct job *j, struct turn *t)
 {
     struct chunk *c = (struct chunk *)j;
     struct upload *u = c->owner;
-    enum err e = t->ops->room(t->store, c->len + 4096);
+    enum err e = u->leaving ? ERR_CLOSED : t->ops->room(t->store, c->len + 4096);
 
     if (e || u->next_chunk != c->number)
         return e ? e : ERR_FULL; /* a chunk before it was refused */

@@ -192,7 +192,7 @@ Test(upload, freed_in_the_middle_leaves_nothing)
     then_everything_is_given_back();
 }
 
-Test(upload, freed_with_its_chunks_at_the_writer_waits_for_them_and_leaves_nothing)
+Test(upload, freed_with_its_chunks_in_the_queue_has_them_back_unwritten)
 {
     static uint8_t two[2 * STORE_CHUNK_BYTES];
     struct upload *u;
@@ -204,9 +204,11 @@ Test(upload, freed_with_its_chunks_at_the_writer_waits_for_them_and_leaves_nothi
     hold_the_writer();
     cr_assert(eq(sz, upload_feed(u, two, sizeof two), sizeof two));
     upload_free(u);
+    fail_next(FAULT_BLOB_WRITE, ERR_IO, 1);
     let_it_go();
     its_window_comes_back();
     cr_assert(eq(uint, readies, 0)); /* nobody is told any more */
+    cr_assert(eq(int, atomic_load(&faults[FAULT_BLOB_WRITE].times), 1)); /* nor asked */
     nothing_is_left_of_it(used);
     then_everything_is_given_back();
 }
