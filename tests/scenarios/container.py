@@ -23,6 +23,8 @@ LIMIT, TTL = 64 * MiB, 10
 READERS, PUBLISHERS, VERIFIERS = 5000, 200, 24
 MIX = "55%1KiB,25%16KiB,12%64KiB,5%300KiB,3%1MiB"
 LARGE = 2 * GiB
+CLOSED = ("connections_idle_closed_total", "connections_left_total", "connections_slow_headers_total",
+          "connections_stopped_readers_total", "readers_left_total", "requests_aborted_total")
 BLOCK = 1 * MiB
 
 
@@ -307,6 +309,8 @@ def judge_container(c, b, sampler, began, ended, health):
     waiting = sorted(sampler.series("readers_parked", began, ended))
     r.least("waiting readers, median", int(waiting[len(waiting) // 2]), READERS - READERS // 100)
     r.least("connections, least", int(min(sampler.series("connections", began, ended))), READERS)
+    closed = {k: int(b.metric("sluice_" + k)) for k in CLOSED}
+    r.figure("closed by the broker, or by clients", str({k: n for k, n in closed.items() if n}))
     anon = sampler.most("RssAnon")
     limit = int(sampler.samples[-1].get("container_limit_bytes", 0))
     print_budget(b, sampler)
