@@ -75,7 +75,7 @@ void broker_watch(struct broker *b)
     procmem_watch(&now, "");
     bound_page_tables(b, &now);
     if (b->watches++ % WATCHES_PER_SAMPLE == 0)
-        limits_sample(b->limits, now.rss_anon_bytes, &sample);
+        limits_sample(b->limits, now.rss_anon_bytes, LIMITS_SPARE_UNKNOWN, &sample);
 }
 
 static enum err open_store(struct broker *b)

@@ -133,13 +133,15 @@ static void read_one(struct limits *l, enum limits_line line, struct limits_row 
     out->high_bytes = (uint64_t)atomic_load(&part->high_bytes);
 }
 
-/* What the process has and no other line of memory_limit explains. */
+/* What the process uses and no other line of memory_limit explains. */
 static void set_fixed(struct limits *l, struct limits_row rows[LIMITS_LINES],
-                      uint64_t rss_anon_bytes)
+                      uint64_t rss_anon_bytes, uint64_t spare_bytes)
 {
     struct limits_row *fixed = &rows[LIMITS_FIXED];
-    uint64_t explained = 0;
+    uint64_t explained = spare_bytes;
 
+    if (spare_bytes == LIMITS_SPARE_UNKNOWN)
+        return;
     for (int i = 0; i < LIMITS_FIXED; i++)
         explained += rows[i].active_bytes;
     fixed->active_bytes = rss_anon_bytes > explained ? rss_anon_bytes - explained : 0;
@@ -147,11 +149,12 @@ static void set_fixed(struct limits *l, struct limits_row rows[LIMITS_LINES],
     fixed->high_bytes = (uint64_t)atomic_load(&l->parts[LIMITS_FIXED].high_bytes);
 }
 
-void limits_sample(struct limits *l, uint64_t rss_anon_bytes, struct limits_sample *out)
+void limits_sample(struct limits *l, uint64_t rss_anon_bytes, uint64_t spare_bytes,
+                   struct limits_sample *out)
 {
     for (int i = 0; i < LIMITS_LINES; i++)
         read_one(l, (enum limits_line)i, &out->rows[i]);
-    set_fixed(l, out->rows, rss_anon_bytes);
+    set_fixed(l, out->rows, rss_anon_bytes, spare_bytes);
     raise_to(&l->rss_anon_high, (int64_t)rss_anon_bytes);
     out->rss_anon_high_bytes = (uint64_t)atomic_load(&l->rss_anon_high);
 }

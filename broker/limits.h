@@ -124,12 +124,16 @@ void limits_print(const struct limits *l, FILE *to);
 /* The same as one log line per budget line, level info. */
 void limits_log(const struct limits *l);
 
+#define LIMITS_SPARE_UNKNOWN UINT64_MAX
+
 /*
  * Reads all lines. `fixed` is what of `rss_anon_bytes` (procmem.h) no other line of
- * memory_limit explains. The ledgers, connections and the kernel's line know their high-water
+ * memory_limit explains, and is not spare: freed, and still with the allocator
+ * (procmem_spare); LIMITS_SPARE_UNKNOWN leaves that line as it was. The ledgers, connections and the kernel's line know their high-water
  * marks; of the others it is the most that a sample saw, so this is called once a second, too.
  */
-void limits_sample(struct limits *l, uint64_t rss_anon_bytes, struct limits_sample *out);
+void limits_sample(struct limits *l, uint64_t rss_anon_bytes, uint64_t spare_bytes,
+                   struct limits_sample *out);
 
 /* Reports for a line: by a function that is asked, or by counting as memory comes and
  * goes (a positive or negative number). Going below zero is a bug and aborts. */

@@ -206,6 +206,13 @@ uint64_t procmem_container_limit(const char *root)
     return find_group(&g, root) ? group_limit(g, root) : 0;
 }
 
+uint64_t procmem_spare(void)
+{
+    struct mallinfo2 heap = mallinfo2();
+
+    return heap.fordblks;
+}
+
 void procmem_read(struct procmem *out, const char *root)
 {
     struct mallinfo2 heap = mallinfo2();

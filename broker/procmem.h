@@ -44,6 +44,10 @@ struct procmem_watch {
 };
 void procmem_watch(struct procmem_watch *out, const char *root);
 
+/* Freed memory that the allocator still holds. Walks its free blocks: milliseconds after a
+ * large burst, so not for every request either. */
+uint64_t procmem_spare(void);
+
 /* Only container_limit_bytes of the above. */
 uint64_t procmem_container_limit(const char *root);
 

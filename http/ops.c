@@ -292,7 +292,7 @@ void ops_metrics(struct request *r)
     put_rates(&o, b->rate);
     put_read_buffer(&o, b->read);
     procmem_read(&p, "");
-    limits_sample(b->limits, p.rss_anon_bytes, &now);
+    limits_sample(b->limits, p.rss_anon_bytes, procmem_spare(), &now);
     put_budget(&o, &now);
     put_memory(&o, &p, now.rss_anon_high_bytes);
     put_process(&o, &p);
@@ -370,7 +370,7 @@ void ops_limits(struct request *r)
 
     out_init(&o, LIMITS_MAX);
     procmem_read(&p, "");
-    limits_sample(b->limits, p.rss_anon_bytes, &now);
+    limits_sample(b->limits, p.rss_anon_bytes, procmem_spare(), &now);
     out_text(&o, "{\"memory_limit_bytes\":");
     out_u64(&o, b->limits->memory_bytes);
     put_member(&o, "container_limit_bytes", b->limits->container_bytes);

@@ -427,7 +427,7 @@ static struct limits_row row_of(enum limits_line line, uint64_t rss_anon_bytes)
 {
     static struct limits_sample sample;
 
-    limits_sample(&l, rss_anon_bytes, &sample);
+    limits_sample(&l, rss_anon_bytes, 0, &sample);
     return sample.rows[line];
 }
 
@@ -446,13 +446,24 @@ Test(limits, calls_fixed_what_no_other_line_explains)
     cr_assert(eq(u64, row.high_bytes, 700));
 }
 
+Test(limits, does_not_call_fixed_what_is_freed)
+{
+    struct limits_sample sample;
+
+    PLANNED(0);
+    limits_sample(&l, 5000, 4200, &sample);
+    cr_assert(eq(u64, sample.rows[LIMITS_FIXED].active_bytes, 800));
+    limits_sample(&l, 9000, LIMITS_SPARE_UNKNOWN, &sample);
+    cr_assert(eq(u64, sample.rows[LIMITS_FIXED].high_bytes, 800));
+}
+
 Test(limits, remembers_the_most_anonymous_memory_that_it_saw)
 {
     struct limits_sample sample;
 
     PLANNED(0);
-    limits_sample(&l, 900, &sample);
-    limits_sample(&l, 500, &sample);
+    limits_sample(&l, 900, 0, &sample);
+    limits_sample(&l, 500, 0, &sample);
     cr_assert(eq(u64, sample.rss_anon_high_bytes, 900));
 }
 
