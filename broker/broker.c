@@ -97,6 +97,7 @@ static enum err start_writer(struct broker *b)
                                 .store = b->store,
                                 .waiters = b->waiters,
                                 .rate = b->rate,
+                                .max_topics = b->config->max_topics,
                                 .turn_bytes = b->config->max_batch_bytes,
                                 .page_bytes = (size_t)b->limits->writer_bytes,
                                 .relaxed = b->config->durability == STORE_RELAXED };

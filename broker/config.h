@@ -31,7 +31,7 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     37 /* rows of the table */
+#define CONFIG_SETTINGS     38 /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -77,6 +77,7 @@ struct config {
     uint64_t inline_max_bytes;
     _Atomic uint64_t default_ttl_ms; /* 0: never expires */
     bool auto_create;
+    uint64_t max_topics; /* 0: no limit */
 
     /* How long anyone may wait. */
     _Atomic uint64_t publish_wait_max_ms;

@@ -78,6 +78,9 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "auto_create", MESSAGES, CONFIG_BOOL, FIELD(auto_create),
       .preset = "true",
       .help = "Publishing to a topic that does not exist creates it; else 404." },
+    { "max_topics", MESSAGES, CONFIG_COUNT, FIELD(max_topics), 0, 1000000000,
+      .preset = "0",
+      .help = "Most topics there may be; 507 for one more. 0: as many as map_size holds." },
 
     { "publish_wait_max", WAITING, CONFIG_DURATION, FIELD(publish_wait_max_ms), 0, HOUR,
       .preset = "30s", .live = true,

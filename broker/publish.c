@@ -8,14 +8,14 @@
 
 #define RECORD_OVERHEAD 96u /* keys, index and page slack of a message in the store */
 
-uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
+uint64_t publish_ttl(uint64_t topic_ttl_ms, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms)
 {
-    uint64_t cap = s->ttl_ms ? s->ttl_ms : UINT64_MAX;
+    uint64_t cap = topic_ttl_ms ? topic_ttl_ms : UINT64_MAX;
 
     if (has_ttl)
         return ttl_ms < cap ? ttl_ms : cap;
-    if (s->ttl_ms)
+    if (topic_ttl_ms)
         return cap;
     return default_ttl_ms ? default_ttl_ms : UINT64_MAX;
 }
@@ -23,30 +23,38 @@ uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bo
 static enum err refuse(struct publish *p, enum publish_refusal why, enum err e)
 {
     p->refusal = why;
+    if (why == PUBLISH_QUOTA)
+        metric_add(METRIC_QUOTA_REFUSED, 1);
     return e;
+}
+
+static struct quota_need need_of(const struct publish *p)
+{
+    return (struct quota_need){ .bytes = p->total_bytes, .messages = p->count };
 }
 
 static enum err find_topic(struct publish *p, struct turn *t, struct store_topic **topic)
 {
     static const struct topic_settings defaults;
+    struct quota_need need = need_of(p);
     enum err e = t->ops->topic_find(t->store, p->topic, topic);
 
     if (e != ERR_NOT_FOUND)
         return e;
     if (!p->auto_create)
         return refuse(p, PUBLISH_NO_TOPIC, ERR_NOT_FOUND);
+    e = quota_new_topic(t, p->topic, &need, &p->quota);
+    if (e)
+        return refuse(p, PUBLISH_QUOTA, e);
     return t->ops->topic_create(t->store, p->topic, &defaults, t->now_ms, topic);
 }
 
 static enum err check_quota(struct publish *p, struct turn *t, struct store_topic *topic)
 {
-    struct quota_need need = { .bytes = p->total_bytes, .messages = p->count };
+    struct quota_need need = need_of(p);
     enum err e = quota_admit(t, topic, &need, &p->quota);
 
-    if (e != ERR_FULL)
-        return e;
-    metric_add(METRIC_QUOTA_REFUSED, 1);
-    return refuse(p, PUBLISH_QUOTA, e);
+    return e == ERR_FULL ? refuse(p, PUBLISH_QUOTA, e) : e;
 }
 
 static int64_t expiry(uint64_t ttl_ms, int64_t now_ms)
@@ -100,10 +108,9 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
                            uint64_t *offset)
 {
     uint8_t room[PUBLISH_SHARED_MAX];
-    const struct topic_state *s = t->ops->topic_state(topic);
     const struct packed_message *says = m->has_ttl ? m : &p->one; /* or the whole batch */
     uint64_t ttl_ms =
-        publish_ttl(&s->settings, p->default_ttl_ms, says->has_ttl, says->ttl_ms);
+        publish_ttl(p->topic_ttl_ms, p->default_ttl_ms, says->has_ttl, says->ttl_ms);
     struct record r = { .time_ms = t->now_ms,
                         .expires_ms = expiry(ttl_ms, t->now_ms),
                         .key = m->key,
@@ -164,11 +171,12 @@ static enum err publish_run(struct job *j, struct turn *t)
         return refuse(p, PUBLISH_STORE_FULL, e);
     e = find_topic(p, t, &topic);
     if (e)
-        return e == ERR_NOT_FOUND ? e : turn_spoil(t, e);
+        return p->refusal ? e : turn_spoil(t, e);
     tell_rates(t, p->topic, topic);
     e = check_quota(p, t, topic);
     if (e)
         return e;
+    p->topic_ttl_ms = quota_ttl(t, topic);
     e = append_all(p, t, topic);
     if (e)
         return turn_spoil(t, e);

@@ -51,6 +51,7 @@ struct publish {
     uint64_t total_bytes; /* of their bodies */
     uint64_t default_ttl_ms;
     bool auto_create;
+    uint64_t topic_ttl_ms; /* the writer's */
 
     /* The outcome. */
     enum err outcome;
@@ -62,9 +63,9 @@ struct publish {
     int64_t submitted_us;
 };
 
-/* Ttl in force: the message's own, capped by the topic's own. Where neither is given, the
+/* Ttl in force: the message's own, capped by the topic's (0: none; see quota_ttl). Where neither is given, the
  * broker's default stands in (a default, not a cap). UINT64_MAX: never expires. */
-uint64_t publish_ttl(const struct topic_settings *s, uint64_t default_ttl_ms, bool has_ttl,
+uint64_t publish_ttl(uint64_t topic_ttl_ms, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms);
 
 /* Takes p over until its letter arrives. The caller has set p->writer, p->job.home and

@@ -22,11 +22,14 @@ static void tell_rates(const struct topic_change *c, struct turn *t)
 
 static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
 {
+    const struct quota_need nothing = { 0 };
     struct store_topic *topic;
     enum err e = t->ops->topic_find(t->store, name, &topic);
 
     if (e == ERR_NOT_FOUND) {
         e = t->ops->room(t->store, 4096);
+        if (!e)
+            e = quota_new_topic(t, name, &nothing, &c->quota);
         if (e)
             return e;
         c->created = true;

@@ -6,6 +6,7 @@
 #ifndef SLUICE_TOPIC_CHANGE_H
 #define SLUICE_TOPIC_CHANGE_H
 
+#include "quota.h"
 #include "writer.h"
 
 enum topic_change_kind {
@@ -37,6 +38,7 @@ struct topic_change {
     /* The outcome: ERR_OK, ERR_NOT_FOUND, ERR_EXISTS (other settings), or the store's. */
     enum err outcome;
     bool created;
+    struct quota_refusal quota; /* limit set: one topic too many, ERR_FULL */
     uint64_t removed;
     struct topic_state state; /* after the change; of the other one for ERR_EXISTS */
 };

@@ -266,7 +266,8 @@ static void take_turn(struct writer *w)
                       .store = w->o.store,
                       .now_ms = clock_wall_ms(),
                       .writer = w,
-                      .rate = w->o.rate };
+                      .rate = w->o.rate,
+                      .max_topics = w->o.max_topics };
     enum err e;
 
     w->spoiled = ERR_OK;

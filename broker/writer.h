@@ -32,6 +32,7 @@ struct turn { /* what a job sees while it runs */
     int64_t now_ms;       /* wall clock of the whole turn */
     struct writer *writer;
     struct rate *rate; /* to be told of topics' own rates; NULL: nobody limits */
+    uint64_t max_topics; /* 0: no limit */
     uint64_t messages, bytes; /* appended in this turn */
 };
 
@@ -40,6 +41,7 @@ struct writer_options {
     struct store *store;
     struct waiters *waiters;
     struct rate *rate; /* NULL: nobody limits */
+    uint64_t max_topics; /* of the whole store; 0: no limit */
     size_t turn_bytes; /* job costs in one transaction; one job may exceed it alone */
     size_t page_bytes; /* pages that jobs and sweeps change beside that; WRITER_PAGES_LEAST */
     bool relaxed;      /* sync in the background, once a second */

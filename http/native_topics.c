@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "quotas.h"
 #include "topic_json.h"
 #include "url.h"
 
@@ -92,6 +93,8 @@ static void answer(struct request *r, const struct topic_change *c)
     if (c->outcome == ERR_EXISTS)
         reply_problem(r, PROBLEM_TOPIC_EXISTS,
                       "The topic exists with other settings; PATCH changes them.");
+    else if (c->outcome == ERR_FULL && c->quota.limit)
+        quotas_refuse(r, bytes_of(c->name, c->name_len), &c->quota);
     else if (c->outcome)
         reply_store_error(r, c->outcome);
     else if (c->kind == TOPIC_DELETE)
@@ -227,8 +230,8 @@ static bool list_one(void *arg, const struct topic_state *t)
     return true;
 }
 
-static bool query_name(struct request *r, const char *name, char out[URL_NAME_MAX + 1],
-                       struct bytes *value)
+bool topic_query_name(struct request *r, const char *name, char out[URL_NAME_MAX + 1],
+                      struct bytes *value)
 {
     const char *raw = request_query(r, name);
     size_t len = 0;
@@ -304,8 +307,8 @@ void topic_list_finish(struct request *r)
     uint64_t limit = LIST_DEFAULT;
     struct bytes prefix, after;
 
-    if (!query_name(r, "prefix", prefix_text, &prefix) ||
-        !query_name(r, "after", after_text, &after))
+    if (!topic_query_name(r, "prefix", prefix_text, &prefix) ||
+        !topic_query_name(r, "after", after_text, &after))
         reply_problem(r, PROBLEM_BAD_PARAMETER,
                       "prefix and after are percent-encoded names of at most %d bytes.",
                       URL_NAME_MAX);

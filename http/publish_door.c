@@ -86,7 +86,7 @@ static void forget(struct job *j)
 static void refused(struct request *r, struct publish *p)
 {
     if (p->refusal == PUBLISH_QUOTA)
-        quotas_refuse(r, &p->quota);
+        quotas_refuse(r, p->topic, &p->quota);
     else if (p->refusal == PUBLISH_NO_TOPIC)
         reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
                       "Topic %.*s not found, and auto_create is off.", (int)p->topic.len,

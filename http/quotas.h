@@ -9,6 +9,6 @@
 #include "quota.h"
 #include "request.h"
 
-void quotas_refuse(struct request *r, const struct quota_refusal *why);
+void quotas_refuse(struct request *r, struct bytes topic, const struct quota_refusal *why);
 
 #endif

@@ -20,7 +20,7 @@ struct route_names { /* what the path's {...} stand for, still encoded */
 
 struct route {
     const char *method;
-    const char *path; /* "/v1/topics/{t}/messages/{n}"; {t}: a topic, {n}: an offset */
+    const char *path; /* "/v1/topics/{t}/messages/{n}"; {t}: a topic or prefix, {n}: an offset */
     const char *verb; /* "batch" for messages:batch, or NULL */
 
     /* Headers are there, the body is not. May refuse with a reply, and says what body it

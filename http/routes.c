@@ -1,4 +1,5 @@
 #include "limits_patch.h"
+#include "namespaces.h"
 #include "native_publish.h"
 #include "native_read.h"
 #include "native_topics.h"
@@ -19,6 +20,11 @@ const struct route routes[] = {
     { "DELETE", "/v1/topics/{t}", NULL, NULL, topic_delete_finish, NULL },
     { "POST", "/v1/topics/{t}", "purge", topic_body_start, topic_purge_finish, NULL },
     { "GET", "/v1/topics", NULL, NULL, topic_list_finish, NULL },
+    { "PUT", "/v1/namespaces/{t}", NULL, topic_body_start, namespace_put_finish, NULL },
+    { "GET", "/v1/namespaces/{t}", NULL, NULL, namespace_get_finish, NULL },
+    { "PATCH", "/v1/namespaces/{t}", NULL, topic_body_start, namespace_patch_finish, NULL },
+    { "DELETE", "/v1/namespaces/{t}", NULL, NULL, namespace_delete_finish, NULL },
+    { "GET", "/v1/namespaces", NULL, NULL, namespace_list_finish, NULL },
     { "GET", "/v1/limits", NULL, NULL, ops_limits, NULL },
     { "PATCH", "/v1/limits", NULL, topic_body_start, limits_patch_finish, NULL },
     { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },

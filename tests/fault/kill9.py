@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from sluicetest import BIN, Broker, Hammer, hammer, until  # noqa: E402
 
 TOPICS = 4
+NAMESPACES = ("load-", "load-1")
 
 
 def arguments():
@@ -82,8 +83,17 @@ class Round:
         assert m["sluice_publish_buffer_bytes"] == 0, m["sluice_publish_buffer_bytes"]
         parts = (m["sluice_messages_live"], m["sluice_messages_expired_total"], m["sluice_messages_removed_total"])
         assert m["sluice_messages_accepted_total"] == sum(parts), (m["sluice_messages_accepted_total"], parts)
+        self.check_namespaces()
         nexts = sum(self.next_offsets().values())
         assert m["sluice_messages_accepted_total"] == nexts, (m["sluice_messages_accepted_total"], nexts)
+
+    def check_namespaces(self):
+        topics = self.broker.ask("GET", "/v1/topics").json["topics"]
+        for prefix in NAMESPACES:
+            says = self.broker.ask("GET", "/v1/namespaces/" + prefix).json
+            of = [t for t in topics if t["topic"].startswith(prefix)]
+            sums = (len(of), sum(t["messages"] for t in of), sum(t["bytes"] for t in of))
+            assert (says["topics"], says["messages"], says["bytes"]) == sums, (says, sums)
 
     def run(self):
         sent = self.kill_under_load()
@@ -111,6 +121,8 @@ def main():
     passed = failed = acknowledged = 0
     files = []
     broker = Broker(default_ttl="0")
+    for prefix in NAMESPACES:
+        assert broker.ask("PUT", "/v1/namespaces/" + prefix, "{}").status == 201
     print("seed %d, %s" % (first_seed, os.path.relpath(BIN)), flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-kill9-") as directory:
         for number in range(a.rounds):

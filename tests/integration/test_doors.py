@@ -88,7 +88,7 @@ DOORS = [
 ]
 
 # Routes that change something and bring no messages.
-NO_DOORS = {"POST /v1/topics/{}:purge", "PUT /v1/topics/{}"}
+NO_DOORS = {"POST /v1/topics/{}:purge", "PUT /v1/topics/{}", "PUT /v1/namespaces/{}"}
 
 
 class TheTable:
@@ -181,6 +181,21 @@ class Doors(TheTable, BrokerTest):
                 self.assertIsNotNone(a.header("Retry-After"))
                 self.assertNothingStored(topic)
         self.assertIdle()
+
+    def test_the_namespaces_quota_holds_and_a_refused_topic_is_not_made(self):
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                a = self.broker.ask("PUT", "/v1/namespaces/" + quote(topic), '{"max_bytes":9000}')
+                self.assertEqual(a.status, 201, a)
+                self.assertRefused(door, door.send(self.broker, topic), 507)
+                self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic)).status, 404)
+                self.broker.ask("PATCH", "/v1/namespaces/" + quote(topic), '{"max_bytes":0,"max_topics":1}')
+                self.assertEqual(door.send(self.broker, topic).status, door.ok)
+                self.assertRefused(door, door.send(self.broker, topic + "-second"), 507)
+                self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic + "-second")).status, 404)
+                self.broker.ask("DELETE", "/v1/namespaces/" + quote(topic))
+        self.assertIdle()
+        self.assertConserved()
 
     def test_the_topics_ttl_is_given_to_all(self):
         def at(text):

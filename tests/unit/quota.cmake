@@ -1,1 +1,2 @@
 unit_test(quota SEES broker)
+unit_test(namespace_change SEES broker)

@@ -229,3 +229,129 @@ Test(quota, a_clock_that_goes_back_makes_no_message_old)
     OK(sent(message("t", "b"), NULL));
     then_everything_is_given_back();
 }
+
+/* ---- namespaces ---- */
+
+static void given_namespace(const char *prefix, struct namespace_settings s)
+{
+    struct store_namespace *n;
+    bool more;
+
+    writer_stop(writer);
+    OK(ops->begin(store));
+    OK(ops->namespace_create(store, bytes_str(prefix), &s, NOW, &n));
+    OK(ops->namespace_count(store, n, 1000, &more));
+    OK(ops->commit(store));
+    start_writer();
+}
+
+Test(quota, a_namespace_holds_so_much_in_all_its_topics)
+{
+    struct publish p;
+
+    given_namespace("a/", (struct namespace_settings){ .max_bytes = 10 });
+    OK(sent(message("a/1", "123456"), NULL));
+    OK(sent(message("b", "any number of bytes"), NULL));
+    cr_assert(eq(int, sent(message("a/2", "12345"), &p), ERR_FULL));
+    cr_assert(eq(int, p.quota.limit, QUOTA_BYTES));
+    cr_assert(eq(u64, p.quota.value, 10));
+    cr_assert(eq(u16, p.quota.prefix_len, 2));
+    cr_assert(not(p.quota.never));
+    OK(sent(message("a/2", "1234"), NULL));
+    cr_assert(eq(int, sent(message("a/1", "1"), NULL), ERR_FULL));
+    then_everything_is_given_back();
+}
+
+Test(quota, a_topic_that_a_full_namespace_refuses_is_not_made)
+{
+    given_namespace("a/", (struct namespace_settings){ .max_messages = 1 });
+    OK(sent(message("a/1", "x"), NULL));
+    cr_assert(eq(int, sent(message("a/2", "x"), NULL), ERR_FULL));
+    cr_assert(eq(u64, stats().topics, 1));
+    then_everything_is_given_back();
+}
+
+Test(quota, of_namespaces_in_one_another_the_quotas_of_all_hold)
+{
+    struct publish p;
+
+    given_namespace("a/", (struct namespace_settings){ .max_messages = 3 });
+    given_namespace("a/b/", (struct namespace_settings){ .max_messages = 1 });
+    OK(sent(message("a/b/1", "x"), NULL));
+    cr_assert(eq(int, sent(message("a/b/1", "x"), &p), ERR_FULL));
+    cr_assert(eq(u16, p.quota.prefix_len, 4));
+    OK(sent(message("a/1", "x"), NULL));
+    OK(sent(message("a/1", "x"), NULL));
+    cr_assert(eq(int, sent(message("a/1", "x"), &p), ERR_FULL));
+    cr_assert(eq(u16, p.quota.prefix_len, 2));
+    then_everything_is_given_back();
+}
+
+Test(quota, a_topic_drops_its_own_for_its_namespaces_sake_if_that_is_enough)
+{
+    given_namespace("a/", (struct namespace_settings){ .max_messages = 4 });
+    given_topic("a/ring", (struct topic_settings){ .overflow = STORE_OVERFLOW_DROP_OLDEST });
+    OK(sent(batch("a/1", "x y"), NULL));
+    OK(sent(batch("a/ring", "1 2"), NULL));
+    OK(sent(message("a/ring", "3"), NULL));
+    cr_assert(eq(str, (char *)offsets("a/ring", false), "1 2"));
+    cr_assert(eq(int, sent(batch("a/ring", "4 5 6"), NULL), ERR_FULL));
+    cr_assert(eq(str, (char *)offsets("a/ring", false), "1 2"));
+    cr_assert(eq(str, (char *)offsets("a/1", false), "0 1"));
+    then_everything_is_given_back();
+}
+
+Test(quota, topics_may_be_so_many_in_a_namespace)
+{
+    struct publish p;
+
+    given_namespace("a/", (struct namespace_settings){ .max_topics = 1 });
+    OK(sent(message("a/1", "x"), NULL));
+    OK(sent(message("a/1", "x"), NULL));
+    cr_assert(eq(int, sent(message("a/2", "x"), &p), ERR_FULL));
+    cr_assert(eq(int, p.quota.limit, QUOTA_TOPICS));
+    cr_assert(eq(u16, p.quota.prefix_len, 2));
+    OK(sent(message("b", "x"), NULL));
+    then_everything_is_given_back();
+}
+
+Test(quota, topics_may_be_so_many_in_all)
+{
+    struct publish p;
+
+    writer_stop(writer);
+    start_writer_with(2);
+    OK(sent(message("1", "x"), NULL));
+    OK(sent(message("2", "x"), NULL));
+    cr_assert(eq(int, sent(message("3", "x"), &p), ERR_FULL));
+    cr_assert(eq(int, p.quota.limit, QUOTA_TOPICS));
+    cr_assert(eq(u64, p.quota.value, 2));
+    cr_assert(eq(u16, p.quota.prefix_len, 0));
+    OK(sent(message("2", "x"), NULL));
+    then_everything_is_given_back();
+}
+
+Test(quota, the_narrowest_namespace_that_has_a_ttl_stands_in_for_the_topics)
+{
+    struct publish p;
+
+    given_namespace("a", (struct namespace_settings){ .ttl_ms = 1000 });
+    given_namespace("a/", (struct namespace_settings){ .ttl_ms = 500 });
+    given_namespace("a/b/", (struct namespace_settings){ .max_topics = 9 });
+    given_topic("a/own", (struct topic_settings){ .ttl_ms = 7000 });
+    OK(sent(message("a1", "x"), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 1000));
+    OK(sent(message("a/b/1", "x"), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 500));
+    OK(sent(message("a/own", "x"), &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 7000));
+    struct publish *longer = message("a/1", "x");
+
+    longer->one.has_ttl = true;
+    longer->one.ttl_ms = 9000;
+    OK(sent(longer, &p));
+    cr_assert(eq(i64, p.expires_ms, NOW + 500)); /* it is a cap, too */
+    OK(sent(message("b", "x"), &p));
+    cr_assert(eq(i64, p.expires_ms, 0));
+    then_everything_is_given_back();
+}

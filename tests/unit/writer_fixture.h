@@ -24,14 +24,20 @@ static struct mailbox loop_mail;
 static struct ledger *ledger;
 static unsigned letters; /* that came */
 
-static void start_writer(void)
+static void start_writer_with(uint64_t max_topics)
 {
     struct writer_options o = { .ops = faulty_store(),
                                 .store = store,
                                 .waiters = waiters,
+                                .max_topics = max_topics,
                                 .turn_bytes = 1 << 20 };
 
     OK(writer_start(&o, &writer));
+}
+
+static void start_writer(void)
+{
+    start_writer_with(0);
 }
 
 static void given_a_writer(void)

@@ -1,0 +1,232 @@
+#include "namespaces.h"
+
+#include "base/clock.h"
+#include "namespace_json.h"
+#include "native_topics.h"
+#include "url.h"
+
+#include <stdlib.h>
+
+#define LIST_BYTES (64u << 10) /* of a page of the list */
+
+/* ---- answers ---- */
+
+static void not_found(struct request *r)
+{
+    reply_problem(r, PROBLEM_NAMESPACE_NOT_FOUND, "There is no namespace of this prefix.");
+}
+
+static void reply_state(struct request *r, unsigned status, const struct namespace_state *n)
+{
+    char text[NAMESPACE_TEXT_MAX + 1];
+    struct out o;
+
+    out_init_in(&o, text, sizeof text);
+    namespace_json_write(&o, n);
+    out_text(&o, "\n");
+    reply_text(r, status, "application/json", bytes_of(o.data, o.len));
+}
+
+void namespace_get_finish(struct request *r)
+{
+    struct fetch *f = &r->loop->fetch;
+    struct namespace_state n;
+    enum err e = f->ops->read_begin(f->reader, clock_wall_ms());
+
+    if (!e) {
+        e = f->ops->read_namespace(f->reader, request_topic(r), &n);
+        f->ops->read_end(f->reader);
+    }
+    if (e == ERR_NOT_FOUND)
+        not_found(r);
+    else if (e)
+        reply_store_error(r, e);
+    else
+        reply_state(r, MHD_HTTP_OK, &n);
+}
+
+/* ---- changes ---- */
+
+static void forget(struct job *j)
+{
+    ((struct namespace_change *)j)->arg = NULL;
+}
+
+static void refused(struct request *r, enum err e)
+{
+    switch (e) {
+    case ERR_NOT_FOUND:
+        not_found(r);
+        break;
+    case ERR_EXISTS:
+        reply_problem(r, PROBLEM_NAMESPACE_EXISTS,
+                      "The namespace exists with other settings; PATCH changes them.");
+        break;
+    case ERR_BUSY:
+        reply_problem_with(r, PROBLEM_TOO_MANY_NAMESPACES, "limit_namespaces",
+                           STORE_NAMESPACES_MAX,
+                           "There are %d namespaces, and there may be no more. Delete one.",
+                           STORE_NAMESPACES_MAX);
+        break;
+    case ERR_TOO_BIG:
+        reply_problem_with(r, PROBLEM_TOO_MANY_NAMESPACES, "limit_depth",
+                           STORE_NAMESPACE_DEPTH,
+                           "More than %d namespaces would hold the same topics. Delete one "
+                           "whose prefix begins like this one's.",
+                           STORE_NAMESPACE_DEPTH);
+        break;
+    default:
+        reply_store_error(r, e);
+    }
+}
+
+static void answer(struct request *r, const struct namespace_change *c)
+{
+    request_answered(r);
+    if (c->outcome)
+        refused(r, c->outcome);
+    else if (c->kind == NAMESPACE_DELETE)
+        reply_empty(r, MHD_HTTP_NO_CONTENT);
+    else
+        reply_state(r, c->created ? MHD_HTTP_CREATED : MHD_HTTP_OK, &c->state);
+}
+
+static void came_home(struct letter *l)
+{
+    struct namespace_change *c = (struct namespace_change *)l;
+
+    if (c->arg)
+        answer(c->arg, c);
+    free(c);
+}
+
+static void change(struct request *r, enum namespace_change_kind kind)
+{
+    struct namespace_change *c = calloc(1, sizeof *c);
+
+    if (!c) {
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    c->kind = kind;
+    memcpy(c->prefix, r->topic, r->topic_len);
+    c->prefix_len = r->topic_len;
+    if (kind != NAMESPACE_DELETE && !namespace_json_settings(r, c)) {
+        free(c);
+        return;
+    }
+    c->arg = r;
+    c->job.home = &r->loop->mailbox;
+    c->job.letter.open = came_home;
+    request_hold(r, &c->job, forget);
+    namespace_change_submit(r->loop->broker->writer, c);
+}
+
+void namespace_put_finish(struct request *r)
+{
+    change(r, NAMESPACE_PUT);
+}
+
+void namespace_patch_finish(struct request *r)
+{
+    change(r, NAMESPACE_PATCH);
+}
+
+void namespace_delete_finish(struct request *r)
+{
+    change(r, NAMESPACE_DELETE);
+}
+
+/* ---- the list ---- */
+
+struct listing {
+    struct out out;
+    struct bytes after;
+    struct namespace_state last;
+    bool any, more;
+};
+
+static bool is_after(const struct namespace_state *n, struct bytes after)
+{
+    size_t len = n->prefix_len < after.len ? n->prefix_len : after.len;
+    int c = len ? memcmp(n->prefix, after.data, len) : 0;
+
+    return c > 0 || (c == 0 && n->prefix_len > after.len);
+}
+
+static bool list_one(void *arg, const struct namespace_state *n)
+{
+    struct listing *l = arg;
+
+    if (!is_after(n, l->after))
+        return true;
+    if (l->out.len + 2 * NAMESPACE_TEXT_MAX > LIST_BYTES) {
+        l->more = true;
+        return false;
+    }
+    if (l->any)
+        out_text(&l->out, ",");
+    namespace_json_write(&l->out, n);
+    l->last = *n;
+    l->any = true;
+    return true;
+}
+
+static void send_list(struct request *r, struct listing *l, struct grant *grant)
+{
+    out_text(&l->out, "],\"next\":");
+    if (l->more)
+        out_str(&l->out, bytes_of(l->last.prefix, l->last.prefix_len));
+    else
+        out_text(&l->out, "null");
+    out_text(&l->out, "}\n");
+    if (l->out.full) {
+        out_fini(&l->out);
+        ledger_release(grant);
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    out_trim(&l->out);
+    ledger_shrink(grant, l->out.cap + 256);
+    reply_out(r, MHD_HTTP_OK, "application/json", &l->out, grant);
+}
+
+static void list(struct request *r, struct bytes after)
+{
+    struct fetch *f = &r->loop->fetch;
+    struct listing l = { .after = after };
+    struct grant grant = { 0 };
+    enum err e;
+
+    if (ledger_reserve(r->loop->broker->read, LIST_BYTES + 256, &grant)) {
+        reply_read_buffer_full(r);
+        return;
+    }
+    out_init(&l.out, LIST_BYTES);
+    out_text(&l.out, "{\"namespaces\":[");
+    e = f->ops->read_begin(f->reader, clock_wall_ms());
+    if (!e) {
+        e = f->ops->read_namespaces(f->reader, list_one, &l);
+        f->ops->read_end(f->reader);
+    }
+    if (!e) {
+        send_list(r, &l, &grant);
+        return;
+    }
+    out_fini(&l.out);
+    ledger_release(&grant);
+    reply_store_error(r, e);
+}
+
+void namespace_list_finish(struct request *r)
+{
+    char text[URL_NAME_MAX + 1];
+    struct bytes after;
+
+    if (topic_query_name(r, "after", text, &after))
+        list(r, after);
+    else
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "after is a percent-encoded prefix of at most %d bytes.",
+                      URL_NAME_MAX);
+}
