@@ -31,7 +31,7 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     38 /* rows of the table */
+#define CONFIG_SETTINGS     39 /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -87,6 +87,7 @@ struct config {
     uint64_t body_grace_ms;
     uint64_t header_timeout_ms;
     uint64_t write_timeout_ms;
+    uint64_t min_read_rate_bytes_s; /* 0: any */
     uint64_t download_grace_ms;
     uint64_t idle_timeout_ms;
     uint64_t drain_timeout_ms;

@@ -30,6 +30,8 @@
       "Connections closed because part of a request stood for header_timeout")         \
     X(CONNECTIONS_STOPPED, counter, "sluice_connections_stopped_readers_total",        \
       "Connections closed because they took nothing for write_timeout")                \
+    X(CONNECTIONS_SLOW_READERS, counter, "sluice_connections_slow_readers_total",       \
+      "Connections closed because they took less than min_read_rate")                  \
     X(CONNECTIONS_LINGERING, gauge, "sluice_connections_lingering",                    \
       "Connections answered early whose client is still sending")                      \
     X(REQUESTS, counter, "sluice_requests_total", "Requests begun")                    \

@@ -81,6 +81,7 @@ void connection_replies(struct loop *l, struct connection *c)
         return;
     c->since_ms = l->now_ms;
     c->acked = 0;
+    c->window_ms = 0; /* begins with the first look, which knows what was taken before */
     list_add(&l->replying, c);
 }
 
@@ -130,6 +131,21 @@ static void check_awaiting(struct loop *l, struct connection *c)
         cut(c, METRIC_CONNECTIONS_SLOW_HEADERS);
 }
 
+/* Over windows of write_timeout, as bodies are: a fast start must not buy a long drip. */
+static bool drips(struct loop *l, struct connection *c)
+{
+    const struct config *limits = l->broker->config;
+    int64_t ms = l->now_ms - c->window_ms;
+    uint64_t taken = c->acked - c->window_acked;
+    bool slow = c->window_ms && taken < limits->min_read_rate_bytes_s * (uint64_t)ms / 1000;
+
+    if (c->window_ms && ms < (int64_t)limits->write_timeout_ms)
+        return false;
+    c->window_ms = l->now_ms;
+    c->window_acked = c->acked;
+    return slow;
+}
+
 /* What the client has acknowledged is what it has taken. Nothing more for the whole
  * timeout, and something is there to take: it has stopped. */
 static void check_replying(struct loop *l, struct connection *c)
@@ -144,7 +160,10 @@ static void check_replying(struct loop *l, struct connection *c)
     } else if (l->now_ms - c->since_ms >=
                (int64_t)l->broker->config->write_timeout_ms) {
         cut(c, METRIC_CONNECTIONS_STOPPED);
+        return;
     }
+    if (drips(l, c))
+        cut(c, METRIC_CONNECTIONS_SLOW_READERS);
 }
 
 void connection_check(struct loop *l)

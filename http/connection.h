@@ -5,7 +5,8 @@
  *   AWAITING --request begins--> BUSY --answer given--> REPLYING --sent--> AWAITING
  *      |                                                   |
  *      |-- closed its side, or silent for idle_timeout      '-- takes nothing for
- *      '-- part of a request for header_timeout: closed        write_timeout: closed
+ *      '-- part of a request for header_timeout: closed        write_timeout, or less than
+ *                                                              min_read_rate: closed
  *
  * While BUSY the request watches over itself (request.h). Whoever is closed is shut down
  * at the socket; the library notices and ends the request and the connection in its usual
@@ -41,6 +42,8 @@ struct connection { /* the library's socket context */
     int64_t since_ms;    /* AWAITING: since when; REPLYING: since when nothing was taken */
     int64_t dripping_ms; /* AWAITING: since when part of a request is there; 0: it is not */
     uint64_t acked;      /* REPLYING: bytes the client had taken by then */
+    int64_t window_ms;   /* min_read_rate: since when, and what was taken before */
+    uint64_t window_acked;
 };
 
 /* Takes *from over. NULL: no memory, and *from is the caller's as before. */

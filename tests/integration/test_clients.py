@@ -327,6 +327,30 @@ class Slow(ClientsTest):
         with self.assertRaises(ConnectionError):
             c.answer()
 
+    def take_slowly(self, rate):
+        """2 KiB every 50 ms of a message of 8 MiB, for as long as it lasts or five seconds."""
+        b = self.start(write_timeout="1s", max_message_bytes="8MiB", publish_buffer="2MiB", inline_max="64KiB",
+                       max_batch_bytes="64KiB", min_read_rate=rate)
+        self.assertEqual(b.publish("t", b"x" * (8 << 20)).status, 201)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", b.port))
+            s.sendall(b"GET /v1/topics/t/messages/0 HTTP/1.1\r\nHost: h\r\n\r\n")
+            end = time.monotonic() + 5
+            try:
+                while time.monotonic() < end and s.recv(2048):
+                    time.sleep(0.05)
+            except ConnectionError:
+                pass
+            return self.metric("sluice_connections_slow_readers_total"), self.metric("sluice_connections_stopped_readers_total")
+
+    def test_a_reader_that_drips_is_cut(self):
+        self.assertEqual(self.take_slowly("1MiB"), (1, 0))
+        self.assertAllGone("the reader that drips is gone")
+
+    def test_a_slow_reader_above_the_least_rate_goes_on(self):
+        self.assertEqual(self.take_slowly("1KiB"), (0, 0))
+
     def test_a_reader_that_pauses_for_less_gets_everything(self):
         b = self.start(write_timeout="4s", max_message_bytes="8MiB", publish_buffer="2MiB", inline_max="64KiB",
                        max_batch_bytes="64KiB")
