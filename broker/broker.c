@@ -98,6 +98,7 @@ static enum err start_writer(struct broker *b)
                                 .waiters = b->waiters,
                                 .rate = b->rate,
                                 .max_topics = b->config->max_topics,
+                                .places = b->places,
                                 .turn_bytes = b->config->max_batch_bytes,
                                 .page_bytes = (size_t)b->limits->writer_bytes,
                                 .relaxed = b->config->durability == STORE_RELAXED };
@@ -111,7 +112,8 @@ static enum err make_ledgers(struct broker *b)
     b->read = ledger_new(b->config->read_buffer_bytes);
     b->json = ledger_new((size_t)b->limits->parts[LIMITS_JSON].limit_bytes);
     b->waiters = waiters_new((unsigned)b->config->loops);
-    if (!b->publish || !b->read || !b->json || !b->waiters)
+    b->places = places_new();
+    if (!b->places || !b->publish || !b->read || !b->json || !b->waiters)
         return ERR_NO_MEMORY;
     limits_gauge(b->limits, LIMITS_PUBLISH_BUFFER, report, b->publish);
     limits_gauge(b->limits, LIMITS_READ_BUFFER, report, b->read);
@@ -165,6 +167,7 @@ void broker_close(struct broker *b)
     if (b->store)
         b->ops->close(b->store);
     waiters_free(b->waiters);
+    places_free(b->places);
     tune_free(b->tune);
     rate_free(b->rate);
     ledger_free(b->publish);

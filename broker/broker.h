@@ -10,6 +10,7 @@
 #include "config.h"
 #include "ledger.h"
 #include "limits.h"
+#include "places.h"
 #include "rate.h"
 #include "store.h"
 #include "tune.h"
@@ -27,6 +28,7 @@ struct broker {
     struct store *store;
     struct writer *writer;
     struct waiters *waiters;
+    struct places *places;  /* topics that make their publishers wait */
     struct ledger *publish; /* bytes on their way in */
     struct ledger *read;    /* bytes on their way out */
     struct ledger *json;    /* admin bodies and their trees */

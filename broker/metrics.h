@@ -57,6 +57,8 @@
     X(JOBS_QUEUED, gauge, "sluice_writer_queue", "Jobs that wait for the writer")      \
     X(MAP_REFRESHES, counter, "sluice_store_map_refreshes_total",                      \
       "Times the store was mapped anew to give its page tables back")                  \
+    X(PUBLISHERS_OUTSIDE, gauge, "sluice_publishers_held",                             \
+      "Publishers that wait for a full topic whose overflow is hold")                  \
     X(QUOTA_REFUSED, counter, "sluice_quota_refused_total",                            \
       "Publishes refused because a quota was full")                                    \
     X(COMMITS, counter, "sluice_commits_total", "Store transactions committed")        \

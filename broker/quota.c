@@ -126,6 +126,18 @@ static bool fits_when_empty(const struct topic_state *s, const struct holders *h
     return false;
 }
 
+/* Whoever comes next waits at the door while it is full. */
+static void mark(struct turn *t, struct bytes name, enum store_overflow overflow,
+                 const struct holders *h)
+{
+    bool holds = overflow == STORE_OVERFLOW_HOLD;
+
+    for (unsigned i = 0; i < h->count; i++)
+        holds |= h->of[i]->settings.overflow == STORE_OVERFLOW_HOLD;
+    if (holds)
+        places_mark(t->places, name);
+}
+
 enum err quota_admit(struct turn *t, struct store_topic *topic,
                      const struct quota_need *need, struct quota_refusal *why)
 {
@@ -134,6 +146,7 @@ enum err quota_admit(struct turn *t, struct store_topic *topic,
     enum err e;
 
     find_holders(t, topic, name_of(s), &h);
+    mark(t, name_of(s), s->settings.overflow, &h);
     e = find_limit(t, topic, &h, need, why);
     if (e || why->limit == QUOTA_NONE)
         return e;
@@ -154,6 +167,7 @@ enum err quota_new_topic(struct turn *t, struct bytes name, const struct quota_n
         passes(QUOTA_TOPICS, t->max_topics, t->ops->topics(t->store), 1, why))
         return ERR_FULL;
     find_holders(t, NULL, name, &h);
+    mark(t, name, STORE_OVERFLOW_REJECT, &h);
     for (unsigned i = 0; i < h.count; i++) {
         const struct namespace_state *n = h.of[i];
 

@@ -12,12 +12,14 @@ static bool same_settings(const struct topic_settings *a, const struct topic_set
            a->rate_bytes == b->rate_bytes && a->weight == b->weight;
 }
 
-static void tell_rates(const struct topic_change *c, struct turn *t)
+static void tell_others(const struct topic_change *c, struct turn *t)
 {
     const struct topic_settings *s = &c->state.settings;
     const uint64_t own[RATE_UNITS] = { s->rate_messages, s->rate_bytes };
 
     rate_learn(t->rate, bytes_of(c->name, c->name_len), own, clock_mono_us());
+    if (s->overflow == STORE_OVERFLOW_HOLD)
+        places_mark(t->places, bytes_of(c->name, c->name_len));
 }
 
 static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
@@ -40,7 +42,7 @@ static enum err put(struct topic_change *c, struct turn *t, struct bytes name)
     if (e)
         return turn_spoil(t, e);
     c->state = *t->ops->topic_state(topic);
-    tell_rates(c, t);
+    tell_others(c, t);
     return same_settings(&c->state.settings, &c->settings) ? ERR_OK : ERR_EXISTS;
 }
 
@@ -75,7 +77,7 @@ static enum err patch(struct topic_change *c, struct turn *t, struct store_topic
     if (e)
         return turn_spoil(t, e);
     c->state = *t->ops->topic_state(topic);
-    tell_rates(c, t);
+    tell_others(c, t);
     return ERR_OK;
 }
 

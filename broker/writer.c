@@ -267,7 +267,8 @@ static void take_turn(struct writer *w)
                       .now_ms = clock_wall_ms(),
                       .writer = w,
                       .rate = w->o.rate,
-                      .max_topics = w->o.max_topics };
+                      .max_topics = w->o.max_topics,
+                      .places = w->o.places };
     enum err e;
 
     w->spoiled = ERR_OK;

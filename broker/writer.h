@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "job.h"
 #include "mailbox.h"
+#include "places.h"
 #include "rate.h"
 #include "store.h"
 #include "waiters.h"
@@ -33,6 +34,7 @@ struct turn { /* what a job sees while it runs */
     struct writer *writer;
     struct rate *rate; /* to be told of topics' own rates; NULL: nobody limits */
     uint64_t max_topics; /* 0: no limit */
+    struct places *places; /* to be told of topics that hold; NULL: nobody asks */
     uint64_t messages, bytes; /* appended in this turn */
 };
 
@@ -42,6 +44,7 @@ struct writer_options {
     struct waiters *waiters;
     struct rate *rate; /* NULL: nobody limits */
     uint64_t max_topics; /* of the whole store; 0: no limit */
+    struct places *places; /* NULL: nobody asks */
     size_t turn_bytes; /* job costs in one transaction; one job may exceed it alone */
     size_t page_bytes; /* pages that jobs and sweeps change beside that; WRITER_PAGES_LEAST */
     bool relaxed;      /* sync in the background, once a second */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "hold.h"
 #include "metrics.h"
 #include "request.h"
 #include "server.h"
@@ -126,6 +127,7 @@ static void on_tick(struct timer *t)
 
     move_line(l->broker->publish);
     move_line(l->broker->read);
+    hold_tick(l);
     request_check_bodies(l);
     accept_tick(l);
     refusal_tick(l);

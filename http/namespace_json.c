@@ -50,11 +50,15 @@ static bool read_max_topics(struct request *r, struct namespace_change *c, const
 static bool read_overflow(struct request *r, struct namespace_change *c, const cJSON *v)
 {
     c->set |= NAMESPACE_SET_OVERFLOW;
-    c->settings.overflow = STORE_OVERFLOW_REJECT;
-    return cJSON_IsNull(v) || (cJSON_IsString(v) && !strcmp(v->valuestring, "reject")) ||
-           wrong(r, "overflow",
-                 "\"reject\"; messages are dropped by their own topics only, where the "
-                 "topic's overflow is \"drop_oldest\"");
+    if (cJSON_IsNull(v) || (cJSON_IsString(v) && !strcmp(v->valuestring, "reject")))
+        c->settings.overflow = STORE_OVERFLOW_REJECT;
+    else if (cJSON_IsString(v) && !strcmp(v->valuestring, "hold"))
+        c->settings.overflow = STORE_OVERFLOW_HOLD;
+    else
+        return wrong(r, "overflow",
+                     "\"reject\" or \"hold\"; messages are dropped by their own topics only, "
+                     "where the topic's overflow is \"drop_oldest\"");
+    return true;
 }
 
 static const struct {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "broker.h"
+#include "hold.h"
 #include "metrics.h"
 #include "quotas.h"
 
@@ -119,6 +120,7 @@ void door_came_home(struct letter *l,
     if (p->outcome && p->blob_id)
         upload_drop_blob(p->writer, p->blob_id);
     if (r) {
+        hold_give_back(r);
         request_answered(r);
         metric_observe_us(HISTOGRAM_PUBLISH, clock_mono_us() - p->submitted_us);
         if (p->outcome)

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "caller.h"
 #include "line.h"
+#include "hold.h"
 #include "metrics.h"
 #include "rates.h"
 #include "router.h"
@@ -160,6 +161,7 @@ static enum MHD_Result refuse_body(struct request *r)
     struct body *b = &r->body;
 
     body_fini(b);
+    hold_give_back(r);
     rate_give_back(&r->ticket);
     r->phase = REQUEST_DISCARD;
     b->window_ms = r->loop->now_ms;
@@ -181,7 +183,7 @@ static enum MHD_Result settle_headers(struct request *r)
     return MHD_YES;
 }
 
-static void admit(struct request *r)
+void request_admit(struct request *r)
 {
     enum err e;
 
@@ -229,8 +231,8 @@ static enum MHD_Result first_call(struct loop *l, struct MHD_Connection *conn,
     router_match(r, method, url);
     if (!r->reply.response && r->route->start)
         r->route->start(r);
-    if (!r->reply.response)
-        admit(r);
+    if (!r->reply.response && !hold_keeps_out(r))
+        request_admit(r);
     if (r->suspended)
         return MHD_YES;
     if (r->kill)
@@ -432,6 +434,7 @@ static void let_go(struct request *r)
     request_list_remove(r);
     wait_unwatch(r);
     body_fini(&r->body);
+    hold_give_back(r);
     rate_give_back(&r->ticket);
     ledger_release(&r->answer.room.grant);
     reply_fini(r);

@@ -1,6 +1,8 @@
 /*
  * request - a request's life, from its headers to the one place that frees it.
  *
+ *   (OUTSIDE, before all of this: hold.h)
+ *
  *   HEADERS --admitted--> BODY --complete--> (finish) --> REPLY
  *      |  \                 |                   |-- HELD ---letter--> REPLY
  *      |   WAITING --room---'                   |-- PARKED -news/time--> REPLY
@@ -12,7 +14,7 @@
  *      '--refused--> DISCARD --body thrown away--> REPLY     (small bodies)
  *                 '--> answered early, closed lingering      (large ones)
  *
- * In WAITING, PARKED and QUEUED it is suspended; a client that leaves then is noticed by
+ * In OUTSIDE, WAITING, PARKED and QUEUED it is suspended; a client that leaves then is noticed by
  * our watch, and its connection closed.
  *
  * All memory and every byte reserved for a request is given back in request_completed,
@@ -26,6 +28,7 @@
 #include "body.h"
 #include "fetch.h"
 #include "loop.h"
+#include "places.h"
 #include "rate.h"
 #include "response.h"
 
@@ -33,6 +36,7 @@ struct route;
 
 enum request_phase {
     REQUEST_HEADERS,
+    REQUEST_OUTSIDE, /* suspended, until its topic has place */
     REQUEST_WAITING, /* suspended, in the line of its body's ledger */
     REQUEST_BODY,
     REQUEST_DISCARD, /* the answer is ready, the body is thrown away */
@@ -60,6 +64,12 @@ struct answer_room { /* for what a reader is told (line.h) */
     void (*again)(struct request *r); /* the room has come: looks again, and asks again */
 };
 
+struct booking { /* at places, see hold.h */
+    struct places_booked need;
+    uint16_t slots[1 + STORE_NAMESPACE_DEPTH];
+    uint8_t count; /* 0: none */
+};
+
 struct request {
     struct source watch; /* first */
     struct timer timer;
@@ -74,7 +84,7 @@ struct request {
     char *topic;       /* decoded, with a closing 0; NULL: the route has none */
     uint64_t offset;   /* of the path */
     uint16_t topic_len;
-    uint16_t slot;     /* PARKED, QUEUED: of its topic */
+    uint16_t slot;     /* OUTSIDE, PARKED, QUEUED: of its topic */
     uint8_t phase;     /* enum request_phase */
     bool suspended;
     bool watched; /* its socket is in the loop's epoll set */
@@ -89,6 +99,8 @@ struct request {
     struct body body;
     struct read_query read;
     struct answer_room answer;
+    struct booking booking;
+    int64_t outside_until_ms; /* OUTSIDE: monotonic */
 };
 
 /* libmicrohttpd's callbacks. */
@@ -117,6 +129,10 @@ const char *request_query(const struct request *r, const char *name);
 /* In start: the route wants a body of at most `limit` bytes under this ledger. */
 void request_expect_body(struct request *r, enum body_kind kind, uint64_t limit,
                          struct ledger *ledger, size_t overhead, unsigned factor);
+
+/* Takes its tokens and asks the ledger for its body: it has been let in (hold.h). It may
+ * stand in line then, or have its answer. */
+void request_admit(struct request *r);
 
 /* In finish: the answer comes with a job's letter, which calls request_answered. `forget`
  * is called instead of that when the client goes first. */

@@ -76,8 +76,10 @@ static bool read_overflow(struct request *r, struct topic_change *c, const cJSON
         c->settings.overflow = STORE_OVERFLOW_REJECT;
     else if (cJSON_IsString(v) && !strcmp(v->valuestring, "drop_oldest"))
         c->settings.overflow = STORE_OVERFLOW_DROP_OLDEST;
+    else if (cJSON_IsString(v) && !strcmp(v->valuestring, "hold"))
+        c->settings.overflow = STORE_OVERFLOW_HOLD;
     else
-        return wrong(r, "overflow", "\"reject\" or \"drop_oldest\"");
+        return wrong(r, "overflow", "\"reject\", \"drop_oldest\" or \"hold\"");
     return true;
 }
 

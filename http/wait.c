@@ -1,11 +1,12 @@
 /*
  * Invariants:
  *  1. A suspended request is watched, and in exactly one place that will resume it: a
- *     ledger's line (line.h), a list of parked readers, or an upload with a chunk on its way.
+ *     ledger's line (line.h), the list of those outside (hold.h), a list of parked readers, or an upload with a chunk on its way.
  *  2. A parked reader holds no grant, and is counted for its slot.
  */
 #include "wait.h"
 
+#include "hold.h"
 #include "line.h"
 #include "metrics.h"
 #include "router.h"
@@ -95,6 +96,8 @@ static void cut(struct request *r)
         wait_resume(r);
     } else if (r->phase == REQUEST_WAITING || r->phase == REQUEST_QUEUED) {
         line_cut(r);
+    } else if (r->phase == REQUEST_OUTSIDE) {
+        hold_cut(r);
     } else {
         wait_resume(r);
     }
@@ -146,6 +149,8 @@ static void time_over(struct timer *t)
         r->loop->last_woken = NULL;
     } else if (r->phase == REQUEST_WAITING || r->phase == REQUEST_QUEUED) {
         line_time_over(r);
+    } else if (r->phase == REQUEST_OUTSIDE) {
+        hold_time_over(r);
     }
 }
 
@@ -199,6 +204,7 @@ void wait_woken(void *loop, unsigned slot)
 
 void wait_drain(struct loop *l)
 {
+    hold_drain(l);
     line_drain(l);
     for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
         look_at(&l->parked[i], true);
@@ -218,6 +224,7 @@ static void cut_list(struct request_list *list)
 void wait_cut_all(struct loop *l)
 {
     cut_list(&l->receiving);
+    cut_list(&l->outside);
     cut_list(&l->waiting);
     for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++) {
         cut_list(&l->queued[i]);

@@ -279,6 +279,34 @@ class DoorsShut(TheTable, SoloBrokerTest):
                 self.assertEqual(self.broker.topic(topic)["next"], len(door.texts()))
         self.assertIdle()
 
+    def test_outside_a_topic_that_is_full_and_holds(self):
+        self.start(**SETTINGS)
+        waiting = []
+        for door, topic in self.each_door():
+            with self.subTest(door=door.name):
+                self.given_topic(topic, max_messages=len(door.texts()), overflow="hold")
+                self.assertEqual(door.send(self.broker, topic).status, door.ok)
+                a = door.send(self.broker, topic, headers={"Prefer": "wait=0"})
+                self.assertRefused(door, a, 507)
+                self.assertGreaterEqual(int(a.header("Retry-After")), 1)
+                self.assertEqual(self.broker.topic(topic)["next"], len(door.texts()))
+                body = door.body(door.texts()).encode()
+                c = self.broker.client()
+                self.addCleanup(c.close)
+                framing = {"Transfer-Encoding": "chunked"} if door.chunked else {"Content-Length": str(len(body))}
+                c.send(c.head("POST", door.path(topic), door.headers(framing)))
+                waiting.append((door, topic, c, body))
+                until(lambda: self.broker.metric("sluice_publishers_held") == len(waiting), what="it waits outside")
+        self.assertEqual(self.broker.metric("sluice_publish_buffer_bytes"), 0)
+        for door, topic, c, body in waiting:
+            with self.subTest(door=door.name):
+                self.broker.ask("POST", "/v1/topics/%s:purge" % quote(topic), '{"all":true}')
+                c.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if door.chunked else body)
+                self.assertEqual(c.answer().status, door.ok)
+                self.assertEqual(self.broker.topic(topic)["next"], 2 * len(door.texts()))
+        self.assertIdle()
+        self.assertConserved()
+
     def test_to_topics_that_may_not_be_made(self):
         self.start(auto_create=False, **SETTINGS)
         for door, topic in self.each_door():

@@ -119,6 +119,159 @@ class QuotaOfMessagesAndAge(BrokerTest):
         self.assertConserved()
 
 
+class Hold(SoloBrokerTest):
+    """overflow hold: publishers wait outside until the topic has place."""
+
+    def given(self, topic="t", **settings):
+        a = self.broker.ask("PUT", "/v1/topics/" + topic, json.dumps(dict(settings, overflow="hold")))
+        self.assertEqual(a.status, 201, a)
+
+    def begin(self, topic="t", body=b"x", headers=None):
+        c = self.broker.client()
+        self.addCleanup(c.close)
+        c.send(c.head("POST", "/v1/topics/%s/messages" % topic, dict({"Content-Length": str(len(body))}, **headers or {})))
+        c.send(body)
+        return c
+
+    def wait_until_held(self, count):
+        until(lambda: self.broker.metric("sluice_publishers_held") == count, what="%d wait outside" % count)
+
+    def purge(self, before=None):
+        body = {"all": True} if before is None else {"before_offset": before}
+        self.assertEqual(self.broker.ask("POST", "/v1/topics/t:purge", json.dumps(body)).status, 200)
+
+    def assertFull(self, answer):
+        self.assertProblem(answer, 507, "quota_full", retryable=True)
+        self.assertGreaterEqual(int(answer.header("Retry-After")), 1)
+
+    def full(self, **settings):
+        self.start(**settings)
+        self.given(max_messages=1)
+        self.broker.offset("t", "first")
+
+    def test_who_finds_it_full_waits_until_it_is_not(self):
+        self.full()
+        c = self.begin()
+        self.wait_until_held(1)
+        self.assertEqual(self.broker.metric("sluice_publish_buffer_bytes"), 0)
+        self.assertTrue(c.is_silent(0.2))
+        self.purge()
+        self.assertEqual((c.answer().status, self.broker.topic("t")["next"]), (201, 2))
+        self.assertIdle()
+        self.assertConserved()
+
+    def test_what_expires_or_a_higher_limit_makes_place_as_well(self):
+        self.start()
+        self.given(max_messages=1)
+        self.broker.offset("t", "soon gone", {"TTL": "500ms"})
+        first = self.begin()
+        self.assertEqual(first.answer().status, 201)
+        second = self.begin()
+        self.wait_until_held(1)
+        self.broker.ask("PATCH", "/v1/topics/t", '{"max_messages":2}')
+        self.assertEqual(second.answer().status, 201)
+        third = self.begin()
+        self.wait_until_held(1)
+        self.broker.ask("PATCH", "/v1/topics/t", '{"overflow":"drop_oldest"}')
+        self.assertEqual(third.answer().status, 201)
+        self.assertEqual(self.broker.topic("t")["messages"], 2)
+
+    def test_nobody_waits_longer_than_agreed(self):
+        self.full(publish_wait_max="300ms")
+        refused = self.broker.metric("sluice_quota_refused_total")
+        for headers in (None, {"Prefer": "wait=0"}, {"Prefer": "wait=10"}):
+            self.assertFull(self.begin(headers=headers).answer())
+        self.assertEqual(self.broker.metric("sluice_quota_refused_total"), refused + 3)
+        self.assertEqual(self.broker.topic("t")["next"], 1)
+        self.assertIdle()
+        self.wait_until_held(0)
+
+    def test_who_leaves_is_forgotten(self):
+        self.full()
+        clients = [self.begin() for _ in range(5)]
+        self.wait_until_held(5)
+        for c in clients[1:]:
+            c.close()
+        self.wait_until_held(1)
+        self.purge()
+        self.assertEqual(clients[0].answer().status, 201)
+        self.assertEqual(self.broker.topic("t")["next"], 2)
+        self.assertIdle()
+
+    def test_they_are_let_in_as_far_as_there_is_place_and_nobody_is_refused(self):
+        self.start(loops=2)
+        self.given(max_messages=5)
+        clients = [self.begin() for _ in range(35)]
+        for stored in range(5, 36, 5):
+            until(lambda: self.broker.topic("t")["next"] == stored, what="%d are stored" % stored)
+            self.wait_until_held(35 - stored)
+            self.assertEqual(self.broker.topic("t")["messages"], 5)
+            self.purge()
+        self.assertEqual([c.answer().status for c in clients], [201] * 35)
+        self.assertEqual(self.broker.metric("sluice_quota_refused_total"), 0)
+        self.assertConserved()
+
+    def test_bytes_are_booked_by_their_declared_length(self):
+        self.start(loops=2)
+        self.given(max_bytes=100000)
+        clients = [self.begin(body=b"x" * 40000) for _ in range(6)]
+        for stored in (2, 4, 6):
+            until(lambda: self.broker.topic("t")["next"] == stored, what="%d are stored" % stored)
+            self.wait_until_held(6 - stored)
+            self.purge()
+        self.assertEqual([c.answer().status for c in clients], [201] * 6)
+        self.assertEqual(self.broker.metric("sluice_quota_refused_total"), 0)
+
+    def test_what_never_fits_does_not_wait(self):
+        self.start()
+        self.given(max_bytes=1000)
+        self.broker.offset("t", "x")
+        a = self.broker.publish("t", b"x" * 1001)
+        self.assertFull(a)
+        self.assertEqual(a.json["limit_bytes"], 1000)
+
+    def test_those_outside_keep_nobody_else_out(self):
+        self.full(publish_buffer="512KiB", inline_max="64KiB", max_message_bytes="256KiB", max_batch_bytes="256KiB")
+        for _ in range(20):
+            self.begin(body=b"", headers={"Content-Length": "200000"})
+        self.wait_until_held(20)
+        self.assertEqual(self.broker.metric("sluice_publish_buffer_bytes"), 0)
+        self.broker.offset("other", b"x" * 200000, {"Prefer": "wait=0"})
+
+    def test_a_namespace_that_holds(self):
+        self.start()
+        self.broker.ask("PUT", "/v1/namespaces/n", '{"max_messages":2,"overflow":"hold"}')
+        self.broker.offset("n1", "x")
+        self.broker.offset("n2", "x")
+        clients = [self.begin("n1"), self.begin("n2")]
+        self.wait_until_held(2)
+        self.broker.ask("DELETE", "/v1/topics/n1")
+        until(lambda: self.broker.metric("sluice_publishers_held") == 1, what="one came in")
+        self.broker.ask("DELETE", "/v1/namespaces/n")
+        self.assertEqual([c.answer().status for c in clients], [201, 201])
+        self.assertConserved()
+
+    def test_age_keeps_out_until_the_old_are_gone(self):
+        self.start()
+        self.given(max_age="100ms")
+        self.broker.offset("t", "old")
+        until(lambda: self.broker.publish("t", "x", {"Prefer": "wait=0"}).status == 507, what="it is too old")
+        c = self.begin()
+        self.wait_until_held(1)
+        self.purge()
+        self.assertEqual(c.answer().status, 201)
+
+    def test_a_shutdown_lets_them_go(self):
+        self.full()
+        c = self.begin()
+        self.wait_until_held(1)
+        self.broker.terminate()
+        self.assertProblem(c.answer(), 503, "draining")
+        self.broker.wait_exit()
+        self.broker.start()
+        self.assertEqual(self.broker.topic("t")["next"], 1)
+
+
 class FullMap(SoloBrokerTest):
     def test_a_full_map_refuses_and_recovers(self):
         """Fill it, see 507 and not a crash, read all that was accepted, purge, go on."""

@@ -39,7 +39,8 @@ static void given_a_loop(void)
                               .publish = ledger,
                               .read = ledger_new(8 << 20),
                               .json = ledger_new(8 << 20),
-                              .rate = rate_new(64 << 10) };
+                              .rate = rate_new(64 << 10),
+                              .places = places_new() };
     server.broker = &broker;
     loop.server = &server;
     loop.broker = &broker;
@@ -61,6 +62,7 @@ static void then_the_loop_is_idle(void)
     ledger_free(broker.read);
     ledger_free(broker.json);
     rate_free(broker.rate);
+    places_free(broker.places);
     timers_fini(&loop.timers);
     fetch_close(&loop.fetch);
     mailbox_fini(&loop.mailbox);

@@ -1,2 +1,3 @@
 unit_test(quota SEES broker)
 unit_test(namespace_change SEES broker)
+unit_test(places SEES broker)

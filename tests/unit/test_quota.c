@@ -355,3 +355,37 @@ Test(quota, the_narrowest_namespace_that_has_a_ttl_stands_in_for_the_topics)
     cr_assert(eq(i64, p.expires_ms, 0));
     then_everything_is_given_back();
 }
+
+/* ---- hold ---- */
+
+static bool marked(const char *name)
+{
+    return places_marked(places, waiters_slot(bytes_str(name)));
+}
+
+Test(quota, a_topic_that_holds_refuses_like_others_and_is_marked_for_those_to_come)
+{
+    struct publish p;
+
+    given_topic("t", (struct topic_settings){ .max_messages = 1,
+                                              .overflow = STORE_OVERFLOW_HOLD });
+    OK(sent(message("u", "x"), NULL));
+    cr_assert(not(marked("u")));
+    cr_assert(not(marked("t")));
+    OK(sent(message("t", "x"), NULL));
+    cr_assert(marked("t"));
+    cr_assert(eq(int, sent(message("t", "x"), &p), ERR_FULL));
+    cr_assert(eq(int, p.quota.overflow, STORE_OVERFLOW_HOLD));
+    then_everything_is_given_back();
+}
+
+Test(quota, so_is_each_topic_of_a_namespace_that_holds)
+{
+    given_namespace("a/", (struct namespace_settings){ .max_messages = 1,
+                                                       .overflow = STORE_OVERFLOW_HOLD });
+    OK(sent(message("a/1", "x"), NULL));
+    cr_assert(marked("a/1"));
+    cr_assert(eq(int, sent(message("a/2", "x"), NULL), ERR_FULL));
+    cr_assert(marked("a/2"));
+    then_everything_is_given_back();
+}

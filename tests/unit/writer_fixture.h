@@ -22,6 +22,7 @@ static struct writer *writer;
 static struct waiters *waiters;
 static struct mailbox loop_mail;
 static struct ledger *ledger;
+static struct places *places;
 static unsigned letters; /* that came */
 
 static void start_writer_with(uint64_t max_topics)
@@ -30,6 +31,7 @@ static void start_writer_with(uint64_t max_topics)
                                 .store = store,
                                 .waiters = waiters,
                                 .max_topics = max_topics,
+                                .places = places,
                                 .turn_bytes = 1 << 20 };
 
     OK(writer_start(&o, &writer));
@@ -47,6 +49,7 @@ static void given_a_writer(void)
     OK(mailbox_init(&loop_mail));
     waiters = waiters_new(1);
     ledger = ledger_new(64 << 20);
+    places = places_new();
     start_writer();
 }
 
@@ -59,6 +62,7 @@ static void then_everything_is_given_back(void)
     nothing_is_lost();
     ledger_free(ledger); /* aborts when a byte is still out */
     waiters_free(waiters);
+    places_free(places);
     mailbox_fini(&loop_mail);
     then_it_is_gone();
 }
