@@ -104,14 +104,15 @@ class Flow:
 
     # ---- and what a refusal says ----
 
-    def into_debt(self, b, client):
-        """Takes so many seconds of the limit at once; the first way that does it."""
+    def into_debt(self, b):
+        """Takes so many seconds of the limit at once. Who is refused may lose its connection."""
         n = DEBT * self.per_s
         body, path = ("x" * n, "messages") if self.unit == "bytes" else ('{"data":1}\n' * n, "messages:batch")
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            a = client.ask("POST", "/v1/topics/%s/%s" % (self.topic(0), path), body,
-                           {"Content-Type": "application/x-ndjson"})
+            with Caller(b.port, self.source) as k:
+                a = k.ask("POST", "/v1/topics/%s/%s" % (self.topic(0), path), body,
+                          {"Content-Type": "application/x-ndjson"})
             if a.status == 201:
                 return
             time.sleep(0.1)
@@ -122,8 +123,8 @@ class Flow:
 
     def come_back(self, b, guard):
         """What the refusal said, and the statuses of the same request then."""
+        self.into_debt(b)
         with Caller(b.port, self.source) as k:
-            self.into_debt(b, k)
             refused, at = self.ask(k), time.monotonic()
             self.statuses = [refused.status]
             self.told = int(refused.header("Retry-After") or 0)
