@@ -97,6 +97,7 @@ static enum err start_writer(struct broker *b)
                                 .store = b->store,
                                 .waiters = b->waiters,
                                 .rate = b->rate,
+                                .weights = &b->weights,
                                 .max_topics = b->config->max_topics,
                                 .places = b->places,
                                 .turn_bytes = b->config->max_batch_bytes,

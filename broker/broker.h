@@ -15,6 +15,7 @@
 #include "store.h"
 #include "tune.h"
 #include "waiters.h"
+#include "weights.h"
 #include "writer.h"
 
 #include <stdatomic.h>
@@ -29,6 +30,7 @@ struct broker {
     struct writer *writer;
     struct waiters *waiters;
     struct places *places;  /* topics that make their publishers wait */
+    struct weights weights; /* of topics */
     struct ledger *publish; /* bytes on their way in */
     struct ledger *read;    /* bytes on their way out */
     struct ledger *json;    /* admin bodies and their trees */

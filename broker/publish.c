@@ -1,6 +1,7 @@
 #include "publish.h"
 
 #include "base/clock.h"
+#include "topic_change.h"
 #include "metrics.h"
 
 #include <assert.h>
@@ -152,14 +153,6 @@ static enum err append_all(struct publish *p, struct turn *t, struct store_topic
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static void tell_rates(struct turn *t, struct bytes name, const struct store_topic *topic)
-{
-    const struct topic_settings *s = &t->ops->topic_state(topic)->settings;
-    const uint64_t own[RATE_UNITS] = { s->rate_messages, s->rate_bytes };
-
-    rate_learn(t->rate, name, own, clock_mono_us());
-}
-
 static enum err publish_run(struct job *j, struct turn *t)
 {
     struct publish *p = (struct publish *)j;
@@ -172,7 +165,7 @@ static enum err publish_run(struct job *j, struct turn *t)
     e = find_topic(p, t, &topic);
     if (e)
         return p->refusal ? e : turn_spoil(t, e);
-    tell_rates(t, p->topic, topic);
+    topic_settings_tell(t, p->topic, &t->ops->topic_state(topic)->settings);
     e = check_quota(p, t, topic);
     if (e)
         return e;

@@ -12,14 +12,22 @@ static bool same_settings(const struct topic_settings *a, const struct topic_set
            a->rate_bytes == b->rate_bytes && a->weight == b->weight;
 }
 
-static void tell_others(const struct topic_change *c, struct turn *t)
+void topic_settings_tell(struct turn *t, struct bytes name, const struct topic_settings *s)
 {
-    const struct topic_settings *s = &c->state.settings;
     const uint64_t own[RATE_UNITS] = { s->rate_messages, s->rate_bytes };
 
-    rate_learn(t->rate, bytes_of(c->name, c->name_len), own, clock_mono_us());
-    if (s->overflow == STORE_OVERFLOW_HOLD)
-        places_mark(t->places, bytes_of(c->name, c->name_len));
+    rate_learn(t->rate, name, own, clock_mono_us());
+    if (t->weights)
+        weights_learn(t->weights, waiters_slot(name), s->weight);
+}
+
+static void tell_others(const struct topic_change *c, struct turn *t)
+{
+    struct bytes name = bytes_of(c->name, c->name_len);
+
+    topic_settings_tell(t, name, &c->state.settings);
+    if (c->state.settings.overflow == STORE_OVERFLOW_HOLD)
+        places_mark(t->places, name);
 }
 
 static enum err put(struct topic_change *c, struct turn *t, struct bytes name)

@@ -43,6 +43,10 @@ struct topic_change {
     struct topic_state state; /* after the change; of the other one for ERR_EXISTS */
 };
 
+/* Inside run: what the doors have to know of a topic before they see its messages: its own
+ * rates and its weight. */
+void topic_settings_tell(struct turn *t, struct bytes name, const struct topic_settings *s);
+
 void topic_change_submit(struct writer *w, struct topic_change *c);
 
 #endif

@@ -268,7 +268,8 @@ static void take_turn(struct writer *w)
                       .writer = w,
                       .rate = w->o.rate,
                       .max_topics = w->o.max_topics,
-                      .places = w->o.places };
+                      .places = w->o.places,
+                      .weights = w->o.weights };
     enum err e;
 
     w->spoiled = ERR_OK;

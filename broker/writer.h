@@ -24,6 +24,7 @@
 #include "rate.h"
 #include "store.h"
 #include "waiters.h"
+#include "weights.h"
 
 struct writer;
 
@@ -33,6 +34,7 @@ struct turn { /* what a job sees while it runs */
     int64_t now_ms;       /* wall clock of the whole turn */
     struct writer *writer;
     struct rate *rate; /* to be told of topics' own rates; NULL: nobody limits */
+    struct weights *weights; /* and weights; NULL: nobody asks */
     uint64_t max_topics; /* 0: no limit */
     struct places *places; /* to be told of topics that hold; NULL: nobody asks */
     uint64_t messages, bytes; /* appended in this turn */
@@ -42,7 +44,8 @@ struct writer_options {
     const struct store_ops *ops;
     struct store *store;
     struct waiters *waiters;
-    struct rate *rate; /* NULL: nobody limits */
+    struct rate *rate;       /* NULL: nobody limits */
+    struct weights *weights; /* NULL: nobody asks */
     uint64_t max_topics; /* of the whole store; 0: no limit */
     struct places *places; /* NULL: nobody asks */
     size_t turn_bytes; /* job costs in one transaction; one job may exceed it alone */

@@ -106,6 +106,7 @@ void door_submit(struct request *r, struct publish *p, void (*came_home)(struct 
     p->auto_create = c->auto_create;
     p->job.home = &r->loop->mailbox;
     p->job.flow = r->body.room.flow;
+    p->job.weight = r->body.room.weight;
     p->job.letter.open = came_home;
     request_hold(r, &p->job, forget);
     publish_submit(p, &r->ticket);

@@ -191,6 +191,7 @@ void request_admit(struct request *r)
         return;
     atomic_fetch_add(&r->loop->mailbox.owed, 1); /* before it may be granted */
     r->body.room.flow = caller_flow(r);
+    r->body.room.weight = weights_of(&r->loop->broker->weights, r->body.room.flow.topic);
     e = body_admit(&r->body);
     if (e != ERR_BUSY)
         atomic_fetch_sub(&r->loop->mailbox.owed, 1);

@@ -108,6 +108,17 @@ static bool read_rate_bytes(struct request *r, struct topic_change *c, const cJS
                  "broker's topic_rate_bytes, or \"none\"");
 }
 
+static bool read_weight(struct request *r, struct topic_change *c, const cJSON *v)
+{
+    uint64_t n = 0;
+
+    c->set |= TOPIC_SET_WEIGHT;
+    if (!cJSON_IsNull(v) && (!setting_json_count(v, &n) || n < 1 || n > WEIGHT_MAX))
+        return wrong(r, "weight", "a whole number from 1 to 100");
+    c->settings.weight = n > 1 ? (uint32_t)n : 0;
+    return true;
+}
+
 static const struct {
     const char *name;
     bool (*read)(struct request *r, struct topic_change *c, const cJSON *v);
@@ -119,6 +130,7 @@ static const struct {
     { "overflow", read_overflow },
     { "rate_messages", read_rate_messages },
     { "rate_bytes", read_rate_bytes },
+    { "weight", read_weight },
 };
 
 static bool read_setting(struct request *r, struct topic_change *c, const cJSON *v)
@@ -128,7 +140,7 @@ static bool read_setting(struct request *r, struct topic_change *c, const cJSON 
             return settings[i].read(r, c, v);
     return wrong(r, v->string,
                  "one of ttl, max_bytes, max_messages, max_age, overflow, rate_messages, "
-                 "rate_bytes: there is no such setting");
+                 "rate_bytes, weight: there is no such setting");
 }
 
 bool topic_json_settings(struct request *r, struct topic_change *c)
@@ -208,6 +220,7 @@ static void write_settings(struct out *o, const struct topic_settings *s)
     out_str(o, bytes_str(max_age));
     write_rate(o, "rate_messages", s->rate_messages);
     write_rate(o, "rate_bytes", s->rate_bytes);
+    write_number(o, "weight", s->weight ? s->weight : 1);
 }
 
 void topic_json_write(struct out *o, const struct topic_state *t, uint64_t earliest,

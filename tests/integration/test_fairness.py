@@ -70,6 +70,21 @@ class Line(SoloBrokerTest):
         self.assertGreaterEqual(sum(i >= 8 for i in let_in), 2)
         self.finish(b, line)
 
+    def test_a_topic_has_as_many_shares_as_its_weight(self):
+        b = self.full()
+        self.assertEqual(b.ask("PUT", "/v1/topics/heavy", '{"weight":10}').json["weight"], 10)
+        line = self.wait_in_line(b, [("127.0.0.2", "heavy")] * 6 + [("127.0.0.2", "light")] * 6)
+        self.assertEqual(self.let_in(b, line, 5), [0, 1, 2, 3, 6])
+        self.finish(b, line)
+
+    def test_a_weight_is_from_1_to_100(self):
+        b = self.start()
+        for wrong in ("0", "101", "-1", '"2"', "1.5"):
+            self.assertProblem(b.ask("PUT", "/v1/topics/t", '{"weight":%s}' % wrong), 400, "bad_setting", False)
+        self.assertEqual(b.ask("PUT", "/v1/topics/t", '{"weight":1}').json["weight"], 1)
+        self.assertEqual(b.ask("PATCH", "/v1/topics/t", '{"weight":100}').json["weight"], 100)
+        self.assertEqual(b.ask("PATCH", "/v1/topics/t", '{"weight":null}').json["weight"], 1)
+
     def test_one_flow_is_first_come_first_served(self):
         b = self.full()
         line = self.wait_in_line(b, [("127.0.0.2", "flood")] * 8)
