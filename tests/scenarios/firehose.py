@@ -4,7 +4,7 @@
 What a small one waits for is counted in turns of the disk (max_batch_bytes, at the rate that the
 disk really had): it may wait for the turn under way, for its own, and for the groups in which the
 ledger's line moves; never for the 16 MiB that the firehose offers. And who shares the disk gets
-the same of it, however many connections are used: 64 or 8.
+the same of it, however many connections are used, 64 or 8; topics of one caller by their weights.
 
 Guard: everybody is one caller and one topic, so one flow. Then a small one stands behind the
 firehose, and 64 connections get eight times what 8 get.
@@ -21,6 +21,7 @@ BIG, FIREHOSE, SMALL = 256 * KiB, 64, 10
 # more. Twice that, for the ends of turns and for the machine. What the firehose offers is 16.
 TURNS = 2 * (2 + CAP / 2 / BATCH)
 ALIKE = (0.7, 1.4)
+RATIO, WEIGHED = "messages of 64 connections to those of 8", "messages of weight 4 to those of weight 1"
 
 
 def broker():
@@ -127,15 +128,17 @@ def counts(paths):
     return [sum(1 for _ in acks(p)) for p in paths]
 
 
-def shares(c, first, second):
-    """Two firehoses, of 64 connections and of 8; what each has stored, once both are in line."""
+def shares(c, first, second, numbers=(FIREHOSE, 8), weight=1, name=None):
+    """Two firehoses, of so many connections; what each has stored, once both are in line. The
+    first one's topic has this weight."""
     seconds, r = c.pick(5, 60), c.report
-    numbers, loads = (FIREHOSE, 8), []
+    loads = []
     with broker() as b:
+        assert b.ask("PUT", "/v1/topics/" + first["topic"], '{"weight":%d}' % weight).status == 201
         paths = [os.path.join(b.folder.name, "acks-%d" % n) for n in numbers]
         for n, path, who in zip(numbers, paths, (first, first if c.guard else second)):
             loads.append(start_firehose(b, 300, n, acks=path, **who))
-        until(lambda: b.metric("sluice_publish_waiting") > FIREHOSE / 2, 20, what="the buffer is full")
+        until(lambda: b.metric("sluice_publish_waiting") > sum(numbers) / 2, 20, what="the buffer is full")
         time.sleep(1)
         before, began = counts(paths), time.monotonic()
         time.sleep(seconds)
@@ -143,10 +146,9 @@ def shares(c, first, second):
         took = time.monotonic() - began
         for n, messages, f in zip(numbers, stored, drained(b, *loads)):
             r.figure("%d connections: MB/s; p50, p99" % n, "%.2f MB/s" % (messages * BIG / took / 1e6), times(f))
-        ratio = stored[0] / max(1, stored[1])
-        r.check("messages of 64 connections to those of 8", ALIKE[0] <= ratio <= ALIKE[1],
-                "%d : %d = %.2f" % (*stored, ratio), "in %.1f to %.1f" % ALIKE)
-        r.key("64 to 8 connections: %.2f" % ratio)
+        ratio, bounds = stored[0] / max(1, stored[1]), tuple(weight * x for x in ALIKE)
+        r.check(name or RATIO, bounds[0] <= ratio <= bounds[1], "%d : %d = %.2f" % (*stored, ratio), "in %.1f to %.1f" % bounds)
+        r.key("%d to %d connections, weight %d: %.2f" % (*numbers, weight, ratio))
         settled(b, 5, r, "after it: nothing held")
 
 
@@ -158,13 +160,20 @@ def shares_of_topics(c):
     shares(c, {"topic": "a", "source": "127.0.0.2"}, {"topic": "b", "source": "127.0.0.2"})
 
 
-P99, RATIO = ["small ones' p99, turns of the disk"], ["messages of 64 connections to those of 8"]
+def shares_by_weight(c):
+    """Four times the weight, a quarter of the connections."""
+    shares(c, {"topic": "a", "source": "127.0.0.2"}, {"topic": "b", "source": "127.0.0.2"},
+           numbers=(16, FIREHOSE), weight=4, name=WEIGHED)
+
+
+P99 = ["small ones' p99, turns of the disk"]
 
 if __name__ == "__main__":
     main("firehose", [
         Part("another address", another_address, fails=P99, takes=(8, 90)),
         Part("another topic", another_topic, fails=P99, takes=(8, 90)),
         Part("through Pulsar's door", through_pulsars_door, fails=P99, takes=(8, 90)),
-        Part("shares of addresses", shares_of_addresses, fails=RATIO, takes=(7, 65)),
-        Part("shares of topics", shares_of_topics, fails=RATIO, takes=(7, 65)),
+        Part("shares of addresses", shares_of_addresses, fails=[RATIO], takes=(7, 65)),
+        Part("shares of topics", shares_of_topics, fails=[RATIO], takes=(7, 65)),
+        Part("shares by weight", shares_by_weight, fails=[WEIGHED], takes=(7, 65)),
     ])

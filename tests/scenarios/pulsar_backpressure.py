@@ -122,6 +122,6 @@ def sigterm(c):
 
 if __name__ == "__main__":
     main("pulsar#24229 back-pressure", [
-        Part("flood", flood, fails=a5.FLOODED, takes=(14, 160)),
+        Part("flood", flood, fails=a5.FLOODED, takes=(15, 180)),
         Part("sigterm", sigterm, fails=["SIGTERM while saturated: status"], takes=(4, 20)),
     ])
