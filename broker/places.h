@@ -7,9 +7,9 @@
  * makes it wait outside, where it holds nothing. So those who are let in at the same moment
  * do not pass the limit together.
  *
- * Topics, and prefixes of namespaces, are told apart by waiters_slot. A mark that is
- * another's costs a look; a booking that is another's makes somebody wait longer than need
- * be, until it is given back.
+ * Topics, and prefixes of namespaces, are told apart by waiters_slot only. A mark that is
+ * another's costs a look; a booking that is another's makes somebody wait a little longer
+ * than need be, until it is given back.
  *
  * Units:    bytes of bodies; messages.
  * Threads:  any; atomics, nothing blocks.

@@ -1,7 +1,7 @@
 /*
  * Invariants:
- *  1. A request is OUTSIDE, in its loop's list and counted for its slot, or has booked, or
- *     neither; never both.
+ *  1. A request is OUTSIDE, in its loop's list for its slot, or has booked, or neither;
+ *     never both.
  *  2. What is booked is given back once, whatever becomes of the request.
  *  3. Bookings are made before the snapshot is opened that says what is there (places.h).
  */
@@ -197,25 +197,42 @@ static bool take_place(struct request *r, struct quota_refusal *why)
 
 static void stand(struct request *r)
 {
+    struct loop *l = r->loop;
+
     r->phase = REQUEST_OUTSIDE;
     r->in_headers = true;
-    r->loop->outside_of[r->slot]++;
-    request_list_add(&r->loop->outside, r);
+    l->outside_count++;
+    request_list_add(&l->outside[r->slot], r);
     metric_add(METRIC_PUBLISHERS_OUTSIDE, 1);
-    r->outside_until_ms = r->loop->now_ms + (int64_t)r->body.wait_ms + 1;
+    r->outside_until_ms = l->now_ms + (int64_t)r->body.wait_ms + 1;
     wait_suspend(r, r->outside_until_ms);
 }
 
 static void leave(struct request *r)
 {
-    int64_t left_ms = r->outside_until_ms - 1 - r->loop->now_ms;
+    struct loop *l = r->loop;
+    int64_t left_ms = r->outside_until_ms - 1 - l->now_ms;
 
-    r->loop->outside_of[r->slot]--;
+    l->outside_count--;
     request_list_remove(r);
     metric_add(METRIC_PUBLISHERS_OUTSIDE, -1);
-    timers_clear(&r->loop->timers, &r->timer);
+    timers_clear(&l->timers, &r->timer);
     r->phase = REQUEST_HEADERS;
     r->body.wait_ms = left_ms > 0 ? (uint64_t)left_ms : 0;
+}
+
+static bool same_topic(const struct request *a, const struct request *b)
+{
+    return bytes_eq(request_topic(a), request_topic(b));
+}
+
+static bool others_wait(const struct request *r)
+{
+    const struct request *other = r->loop->outside[r->slot].first;
+
+    while (other && !same_topic(other, r))
+        other = other->next;
+    return other != NULL;
 }
 
 static void refuse(struct request *r, const struct quota_refusal *why)
@@ -233,7 +250,7 @@ bool hold_keeps_out(struct request *r)
     r->slot = (uint16_t)waiters_slot(request_topic(r));
     if (!places_marked(places_of(r), r->slot))
         return false;
-    if (r->loop->outside_of[r->slot] && r->body.wait_ms) {
+    if (r->body.wait_ms && others_wait(r)) {
         stand(r); /* behind the others */
         return true;
     }
@@ -265,23 +282,37 @@ static struct request *longest(const struct request_list *list)
     return r;
 }
 
-/* Where the first does not fit those behind it wait on, so one look at a slot is enough. */
-void hold_tick(struct loop *l)
+/* Where the first of a topic does not fit, those behind it wait on. Returns how often it
+ * looked. */
+static unsigned look_through(const struct request_list *list)
 {
-    struct request *r = longest(&l->outside), *next;
-    uint8_t full[WAITERS_SLOTS / 8] = { 0 };
+    struct request *r = longest(list), *next;
+    const struct request *refused = NULL;
     struct quota_refusal why;
     unsigned looks = 0;
 
     for (; r && looks < LOOKS_IN_A_TICK; r = next) {
         next = r->prev;
-        if (full[r->slot / 8] & 1u << r->slot % 8)
+        if (refused && same_topic(refused, r))
             continue;
         looks++;
         if (take_place(r, &why))
             go_on(r);
         else
-            full[r->slot / 8] |= (uint8_t)(1u << r->slot % 8);
+            refused = r;
+    }
+    return looks;
+}
+
+void hold_tick(struct loop *l)
+{
+    unsigned looks = 0;
+
+    if (!l->outside_count)
+        return;
+    for (unsigned i = 0; i < LOOP_PARK_BUCKETS && looks < LOOKS_IN_A_TICK; i++) {
+        looks += look_through(&l->outside[l->outside_next]);
+        l->outside_next = (l->outside_next + 1) % LOOP_PARK_BUCKETS;
     }
 }
 
@@ -308,10 +339,11 @@ void hold_drain(struct loop *l)
 {
     struct request *r;
 
-    while ((r = l->outside.first)) {
-        leave(r);
-        reply_problem(r, PROBLEM_DRAINING,
-                      "The broker is shutting down and takes no new messages.");
-        wait_resume(r);
-    }
+    for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
+        while ((r = l->outside[i].first)) {
+            leave(r);
+            reply_problem(r, PROBLEM_DRAINING,
+                          "The broker is shutting down and takes no new messages.");
+            wait_resume(r);
+        }
 }

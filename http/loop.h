@@ -57,9 +57,10 @@ struct loop {
     struct timers timers;
     struct lingering linger;
     struct request_list receiving;                 /* bodies not yet complete */
-    struct request_list outside;                   /* publishers whose topic is full */
-    uint16_t outside_of[LOOP_PARK_BUCKETS];        /* how many of them, by waiters_slot */
     struct request_list waiting;                   /* publishers in a ledger's line */
+    struct request_list outside[LOOP_PARK_BUCKETS]; /* publishers whose topic is full */
+    size_t outside_count;                          /* in all of these */
+    unsigned outside_next;                         /* which is looked at next */
     struct request_list queued[LOOP_PARK_BUCKETS]; /* readers in theirs, by waiters_slot */
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
     struct connection_list awaiting, replying;

@@ -224,9 +224,9 @@ static void cut_list(struct request_list *list)
 void wait_cut_all(struct loop *l)
 {
     cut_list(&l->receiving);
-    cut_list(&l->outside);
     cut_list(&l->waiting);
     for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++) {
+        cut_list(&l->outside[i]);
         cut_list(&l->queued[i]);
         cut_list(&l->parked[i]);
     }

@@ -238,6 +238,27 @@ class Hold(SoloBrokerTest):
         self.assertEqual(self.broker.metric("sluice_publish_buffer_bytes"), 0)
         self.broker.offset("other", b"x" * 200000, {"Prefer": "wait=0"})
 
+    def test_topics_that_share_a_slot_do_not_wait_for_one_another(self):
+        def slot(name):  # as waiters_slot does it
+            h = 2166136261
+            for c in name.encode():
+                h = (h ^ c) * 16777619 & 0xffffffff
+            return (h ^ h >> 15) & 4095
+        self.full(loops=1)
+        others = [name for name in ("other-%d" % i for i in range(20000)) if slot(name) == slot("t")][:2]
+        self.begin()
+        self.wait_until_held(1)
+        for other in others:
+            self.given(other, max_messages=1)
+            self.broker.offset(other, "x", {"Prefer": "wait=0"})
+        second = self.begin(others[0])
+        self.wait_until_held(2)
+        self.broker.ask("POST", "/v1/topics/%s:purge" % others[0], '{"all":true}')
+        self.broker.ask("POST", "/v1/topics/%s:purge" % others[1], '{"all":true}')
+        self.assertEqual(second.answer().status, 201)
+        self.broker.offset(others[1], "x")
+        self.wait_until_held(1)
+
     def test_a_namespace_that_holds(self):
         self.start()
         self.broker.ask("PUT", "/v1/namespaces/n", '{"max_messages":2,"overflow":"hold"}')
