@@ -31,7 +31,7 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     39 /* rows of the table */
+#define CONFIG_SETTINGS     41 /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -91,6 +91,8 @@ struct config {
     uint64_t download_grace_ms;
     uint64_t idle_timeout_ms;
     uint64_t drain_timeout_ms;
+    uint64_t sse_heartbeat_ms; /* an event stream says something so often */
+    uint64_t sse_max_life_ms;  /* ... and ends after 80 to 100 % of this */
 
     /* Rate limits, per second; 0: none. See rate.h. */
     _Atomic uint64_t publish_rate_messages, publish_rate_bytes;

@@ -115,6 +115,12 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "drain_timeout", WAITING, CONFIG_DURATION, FIELD(drain_timeout_ms), 0, HOUR,
       .preset = "10s",
       .help = "Longest that SIGTERM waits for requests under way." },
+    { "sse_heartbeat", WAITING, CONFIG_DURATION, FIELD(sse_heartbeat_ms), 100, HOUR,
+      .preset = "15s",
+      .help = "An event stream without news is sent a comment this often." },
+    { "sse_max_life", WAITING, CONFIG_DURATION, FIELD(sse_max_life_ms), 100, DAY,
+      .preset = "10m",
+      .help = "An event stream ends after 80 to 100 % of this; its client comes back." },
 
     { "publish_rate_messages", RATES, CONFIG_COUNT, FIELD(publish_rate_messages), 0,
       RATE_MOST, .preset = "0", .live = true,

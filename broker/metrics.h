@@ -49,6 +49,10 @@
       "Long-poll readers waiting for a message")                                       \
     X(READERS_LEFT, counter, "sluice_readers_left_total",                              \
       "Parked readers whose client went away")                                         \
+    X(SSE_SUBSCRIBERS, gauge, "sluice_sse_subscribers",                               \
+      "Event streams that are open")                                                   \
+    X(SSE_EVENTS, counter, "sluice_sse_events_total",                                  \
+      "Messages sent to event streams")                                                \
     X(SUSPENSIONS, counter, "sluice_suspensions_total",                                \
       "Times a connection was suspended, for any reason")                              \
     X(UPLOADS, gauge, "sluice_uploads", "Large messages being streamed in")            \

@@ -147,14 +147,19 @@ static bool drips(struct loop *l, struct connection *c)
 }
 
 /* What the client has acknowledged is what it has taken. Nothing more for the whole
- * timeout, and something is there to take: it has stopped. */
+ * timeout, and something is there to take: it has stopped. Who has all that there is waits for
+ * us, as the client of a stream without news does. */
 static void check_replying(struct loop *l, struct connection *c)
 {
     struct tcp_info info;
+    bool has_all;
 
     if (!ask_kernel(c, &info))
         return;
-    if (info.tcpi_bytes_acked != c->acked) {
+    has_all = !info.tcpi_unacked && !info.tcpi_notsent_bytes;
+    if (has_all)
+        c->window_ms = 0;
+    if (info.tcpi_bytes_acked != c->acked || has_all) {
         c->acked = info.tcpi_bytes_acked;
         c->since_ms = l->now_ms;
     } else if (l->now_ms - c->since_ms >=

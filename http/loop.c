@@ -36,6 +36,14 @@ void loop_watch(struct loop *l, int fd, struct source *s)
         (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
 }
 
+void loop_watch_writable(struct loop *l, int fd, struct source *s)
+{
+    struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLOUT | EPOLLONESHOT,
+                              .data.ptr = s };
+
+    (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
+}
+
 void loop_unwatch(struct loop *l, int fd)
 {
     (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL);

@@ -30,9 +30,11 @@
 
 #include <microhttpd.h>
 
-#define LOOP_PARK_BUCKETS WAITERS_SLOTS
+#define LOOP_PARK_BUCKETS  WAITERS_SLOTS
+#define LOOP_BLOCK_BUCKETS 256u
 
 struct request;
+struct sse_block;
 
 struct source { /* a descriptor in the loop's epoll set */
     void (*ready)(struct source *s, uint32_t events);
@@ -63,6 +65,9 @@ struct loop {
     unsigned outside_next;                         /* which is looked at next */
     struct request_list queued[LOOP_PARK_BUCKETS]; /* readers in theirs, by waiters_slot */
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
+    struct request_list streams[LOOP_PARK_BUCKETS]; /* readers who stay, by waiters_slot */
+    bool stream_in_line[LOOP_PARK_BUCKETS]; /* one of them stands in the read ledger's line */
+    struct sse_block *blocks[LOOP_BLOCK_BUCKETS]; /* that they send from */
     struct connection_list awaiting, replying;
     int64_t checked_ms; /* when connections were last looked through */
     int listen_fd;               /* -1: draining */
@@ -96,6 +101,8 @@ void loop_stop(struct loop *l);
 
 /* Watches a suspended connection's socket: `s->ready` runs once when the client leaves. */
 void loop_watch(struct loop *l, int fd, struct source *s);
+/* One that is watched: `s->ready` also runs when it may be written to. Once, for both. */
+void loop_watch_writable(struct loop *l, int fd, struct source *s);
 void loop_unwatch(struct loop *l, int fd);
 
 #endif

@@ -8,6 +8,7 @@
 #include "metrics.h"
 #include "raw_message.h"
 #include "read_query.h"
+#include "sse_stream.h"
 #include "wait.h"
 
 /* An answer is a page at most, or one message, however the client asks. */
@@ -349,6 +350,10 @@ void read_log_finish(struct request *r)
 {
     if (!read_query_parse(r))
         return;
+    if (r->read.form == READ_SSE) {
+        sse_stream_reply(r);
+        return;
+    }
     r->answer.again = look_for_all;
     if (!look(r, !r->read.until_ms || r->loop->broker->draining) && !r->reply.response)
         wait_park(r);

@@ -115,12 +115,47 @@ static bool read_wait(struct request *r)
     return true;
 }
 
+/* Where an event stream goes on, as a browser says it by itself, or a client that cannot set
+ * headers in the query. */
+static bool read_last_event(struct request *r)
+{
+    const char *header = request_header(r, "Last-Event-ID");
+    struct value v;
+    uint64_t id;
+
+    get(r, "lastEventId", &v);
+    if ((!header || !*header) && !v.bytes.len && !v.too_long)
+        return true;
+    if (!text_parse_u64(header && *header ? bytes_str(header) : v.bytes, 0, INT64_MAX - 1,
+                        &id))
+        return wrong(r, "Last-Event-ID", "the id of an event of this topic, an offset");
+    r->read.from = (struct fetch_from){ FETCH_OFFSET, id + 1 };
+    r->read.resumes = true;
+    return true;
+}
+
+static bool read_stream(struct request *r)
+{
+    struct value v;
+
+    if (r->read.form != READ_SSE)
+        return true;
+    get(r, "envelope", &v);
+    if (v.there && !bytes_eq(v.bytes, bytes_str("1")) &&
+        !bytes_eq(v.bytes, bytes_str("0")))
+        return wrong(r, "envelope", "0 or 1");
+    r->read.envelope = v.there && v.text[0] == '1';
+    return read_last_event(r);
+}
+
 static enum read_form form_of(struct request *r)
 {
     const char *accept = request_header(r, MHD_HTTP_HEADER_ACCEPT);
 
     if (!accept)
         return READ_JSON;
+    if (strcasestr(accept, "text/event-stream"))
+        return READ_SSE;
     if (strcasestr(accept, "application/x-ndjson") ||
         strcasestr(accept, "application/ndjson"))
         return READ_NDJSON;
@@ -133,5 +168,5 @@ bool read_query_parse(struct request *r)
 {
     r->read = (struct read_query){ .from = { FETCH_EARLIEST, 0 } };
     r->read.form = form_of(r);
-    return read_from(r) && read_numbers(r) && read_wait(r);
+    return read_from(r) && read_numbers(r) && read_wait(r) && read_stream(r);
 }

@@ -1,5 +1,6 @@
 /*
- * read_query - the query of a log read: from, limit, max_bytes, wait, strict; and Accept.
+ * read_query - the query of a log read: from, limit, max_bytes, wait, strict; Accept;
+ * and for an event stream envelope and Last-Event-ID.
  *
  * Threads: the request's loop.
  */

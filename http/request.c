@@ -10,6 +10,7 @@
 #include "rates.h"
 #include "router.h"
 #include "server.h"
+#include "sse_stream.h"
 #include "wait.h"
 
 #include <stdio.h>
@@ -220,7 +221,8 @@ static struct request *request_new(struct loop *l, struct MHD_Connection *conn)
 }
 
 static enum MHD_Result first_call(struct loop *l, struct MHD_Connection *conn,
-                                  const char *url, const char *method, void **context)
+                                  const char *url, const char *method,
+                                  const char *version, void **context)
 {
     struct request *r = request_new(l, conn);
 
@@ -228,6 +230,7 @@ static enum MHD_Result first_call(struct loop *l, struct MHD_Connection *conn,
         return MHD_NO;
     *context = r;
     r->head = !strcmp(method, MHD_HTTP_METHOD_HEAD);
+    r->http_1_0 = !strcmp(version, MHD_HTTP_VERSION_1_0);
     read_framing(r);
     router_match(r, method, url);
     if (!r->reply.response && r->route->start)
@@ -333,14 +336,13 @@ enum MHD_Result request_handle(void *loop, struct MHD_Connection *conn, const ch
     struct loop *l = loop;
     struct request *r = *context;
 
-    (void)version;
     if (r && r->phase == REQUEST_HELD && !r->kill)
         return MHD_YES;
     l->progress = true;
     if (l->stopping || (r && r->kill))
         return MHD_NO;
     if (!r)
-        return first_call(l, conn, url, method, context);
+        return first_call(l, conn, url, method, version, context);
     if (r->in_headers)
         return headers_again(r);
     if (*upload_size)
@@ -431,6 +433,7 @@ static void let_go(struct request *r)
         r->loop->held--;
         r->forget(r->job);
     }
+    sse_stream_free(r);
     timers_clear(&r->loop->timers, &r->timer);
     request_list_remove(r);
     wait_unwatch(r);

@@ -33,6 +33,7 @@
 #include "response.h"
 
 struct route;
+struct sse_stream;
 
 enum request_phase {
     REQUEST_HEADERS,
@@ -43,10 +44,11 @@ enum request_phase {
     REQUEST_HELD,    /* a job is with the writer */
     REQUEST_PARKED,  /* suspended, a reader without news */
     REQUEST_QUEUED,  /* suspended, a reader in the read ledger's line */
+    REQUEST_STREAM,  /* suspended, a reader who stays (sse_stream.h) */
     REQUEST_REPLY,
 };
 
-enum read_form { READ_JSON, READ_NDJSON, READ_RAW };
+enum read_form { READ_JSON, READ_NDJSON, READ_RAW, READ_SSE };
 
 struct read_query { /* a parked reader is little more than this */
     struct fetch_from from;
@@ -56,6 +58,8 @@ struct read_query { /* a parked reader is little more than this */
     uint16_t limit;
     uint8_t form; /* enum read_form */
     bool strict, resolved;
+    bool envelope; /* READ_SSE: messages as objects */
+    bool resumes;  /* READ_SSE: `from` is behind a Last-Event-ID */
 };
 
 struct answer_room { /* for what a reader is told (line.h) */
@@ -89,7 +93,7 @@ struct request {
     bool suspended;
     bool watched; /* its socket is in the loop's epoll set */
     bool in_headers;   /* suspended before the body: one more call comes before it */
-    bool head, expects_continue, kill, cors;
+    bool head, expects_continue, kill, cors, http_1_0;
     struct reply reply;
     struct bytes problem; /* BODY: the problem as text, for an answer past the library */
     struct job *job;      /* HELD */
@@ -99,6 +103,7 @@ struct request {
     struct body body;
     struct read_query read;
     struct answer_room answer;
+    struct sse_stream *stream; /* NULL: not one who stays */
     struct booking booking;
     int64_t outside_until_ms; /* OUTSIDE: monotonic */
 };

@@ -1,7 +1,8 @@
 /*
  * Invariants:
  *  1. A suspended request is watched, and in exactly one place that will resume it: a
- *     ledger's line (line.h), the list of those outside (hold.h), a list of parked readers, or an upload with a chunk on its way.
+ *     ledger's line (line.h), the list of those outside (hold.h), a list of parked readers or
+ *     of streams (sse_stream.h), or an upload with a chunk on its way.
  *  2. A parked reader holds no grant, and is counted for its slot.
  */
 #include "wait.h"
@@ -11,6 +12,7 @@
 #include "metrics.h"
 #include "router.h"
 #include "server.h"
+#include "sse_stream.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -198,6 +200,7 @@ void wait_woken(void *loop, unsigned slot)
     for (unsigned i = first; i < end; i++)
         look_at(&l->parked[i], false);
     l->last_woken = NULL;
+    sse_stream_woken(l, first, end);
 }
 
 /* ---- all at once ---- */
@@ -209,6 +212,7 @@ void wait_drain(struct loop *l)
     for (unsigned i = 0; i < LOOP_PARK_BUCKETS; i++)
         look_at(&l->parked[i], true);
     l->last_woken = NULL;
+    sse_stream_drain(l);
 }
 
 static void cut_list(struct request_list *list)
@@ -230,6 +234,7 @@ void wait_cut_all(struct loop *l)
         cut_list(&l->queued[i]);
         cut_list(&l->parked[i]);
     }
+    sse_stream_cut_all(l);
 }
 
 void wait_init(struct request *r)

@@ -1,0 +1,54 @@
+/*
+ * sse_block - messages of a topic as events, encoded once for all streams of a loop that
+ * want the same, and paid for once.
+ *
+ * A block begins at an offset and holds what was there in the log when it was made, up to
+ * about SSE_BLOCK_BYTES, or one message that is larger. It lives while somebody sends from it;
+ * who asks for the same topic, offset and form meanwhile gets the same block. Nothing is kept
+ * for later: who comes when it has gone has one made from the log.
+ *
+ * Threads:  the loop that owns them.
+ */
+#ifndef SLUICE_SSE_BLOCK_H
+#define SLUICE_SSE_BLOCK_H
+
+#include "ledger.h"
+#include "loop.h"
+
+#define SSE_BLOCK_BYTES (32u << 10)
+
+struct sse_block { /* read only for those who hold it */
+    struct sse_block *prev, *next_in_bucket;
+    struct loop *loop;
+    unsigned holders;
+    uint16_t slot;
+    bool envelope;
+    uint16_t topic_len;
+    uint64_t first, next; /* offsets: of what was asked for, and of what comes after it */
+    uint64_t bytes;       /* of bodies */
+    unsigned count;       /* of messages */
+    struct grant paid;
+    char *data; /* whole chunks (sse_event.h) */
+    size_t len;
+    char topic[];
+};
+
+struct sse_want {
+    struct loop *loop;
+    struct bytes topic;
+    uint64_t offset;
+    uint16_t slot; /* of the topic (waiters_slot) */
+    bool envelope;
+    size_t ask; /* set by ERR_BUSY: the room that it takes */
+};
+
+/* ERR_OK: *out is the caller's to drop. ERR_NOT_FOUND: nothing is there yet. ERR_BUSY: no
+ * room in the read ledger. *granted is room that the caller stood in line for, or empty; it
+ * is used when it is enough, and else given back. Opens a snapshot of its own. */
+MUST_CHECK enum err sse_block_take(struct sse_want *w, struct grant *granted,
+                                   struct sse_block **out);
+
+/* NULL is fine. The last who drops it frees it. */
+void sse_block_drop(struct sse_block *b);
+
+#endif

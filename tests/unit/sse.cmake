@@ -1,0 +1,1 @@
+unit_test(sse_event SEES http)
