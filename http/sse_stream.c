@@ -7,13 +7,11 @@
  *     stands there: the others find its block, or take its place.
  *  4. A stream ends between chunks, unless its client has gone or stopped.
  */
-#include "sse_stream.h"
+#include "sse_internal.h"
 
 #include "caller.h"
 #include "line.h"
 #include "metrics.h"
-#include "server.h"
-#include "siphash.h"
 #include "sse_block.h"
 #include "sse_event.h"
 #include "wait.h"
@@ -28,27 +26,8 @@
 #define FROM(ptr, field) ((struct request *)((char *)(ptr)-offsetof(struct request, field)))
 
 #define BLOCKS_IN_A_TURN 8
-#define LIBRARY_BUFFER   16 /* of the response; what goes out does not pass through it */
-#define PREFACE_ROOM     256
-#define RETRY_MS         1000 /* up to three times that: not all come back at once */
 
 #define HEARTBEAT "00000003\r\n:\n\n\r\n"
-
-enum armed { ARMED_NOT, ARMED_LEAVING, ARMED_WRITABLE }; /* its watch, which fires once */
-
-struct sse_stream {
-    struct MHD_Response *response; /* lives as long as the request */
-    uint64_t offset;               /* the next that it has not been sent */
-    struct sse_block *block;       /* what it sends from, or NULL */
-    const char *out;               /* whole chunks, or the rest of them */
-    size_t out_len;
-    size_t chunk_left; /* HTTP/1.0: bytes left in the chunk that `out` is in */
-    int64_t sent_ms;   /* when it was sent something */
-    int64_t ends_ms;
-    uint64_t unknown; /* the Last-Event-ID that was never given */
-    uint8_t armed;    /* enum armed */
-    bool is_unknown, started, listed, in_line, ending, ended;
-};
 
 struct pass { /* over many streams, after one letter */
     const struct request *none; /* there is nothing for its topic ... */
@@ -365,61 +344,12 @@ static void on_time(struct timer *t)
 
 /* ---- the start ---- */
 
-/* The head has been written; the memory of its lines is not needed any more. */
-static void drop_headers(struct MHD_Response *response)
-{
-    static const char *const names[] = { MHD_HTTP_HEADER_CONTENT_TYPE,
-                                         MHD_HTTP_HEADER_CACHE_CONTROL, "X-Accel-Buffering",
-                                         "Access-Control-Allow-Origin" };
-    const char *value;
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        value = MHD_get_response_header(response, names[i]);
-        if (value)
-            (void)MHD_del_response_header(response, names[i], value);
-    }
-}
-
-/* A number below `range` that is not the same for all. */
-static uint64_t spread(const struct request *r, uint64_t range)
-{
-    uint64_t secret[2] = { r->loop->server->start_id, 0 };
-    uint64_t what[2] = { r->loop->index, r->id };
-
-    return range ? siphash((uint8_t *)secret, bytes_of(what, sizeof what)) % range : 0;
-}
-
-/* How soon to come back, and what must be said first. A fresh socket takes so little. */
-static void send_preface(struct request *r)
-{
-    struct sse_stream *s = r->stream;
-    char text[PREFACE_ROOM];
-    struct out o;
-    size_t begin;
-
-    out_init_in(&o, text, sizeof text);
-    begin = sse_chunk_begin(&o);
-    out_text(&o, "retry: ");
-    out_u64(&o, RETRY_MS + spread(r, 2 * RETRY_MS));
-    out_text(&o, "\n\n");
-    sse_chunk_end(&o, begin);
-    if (s->is_unknown)
-        sse_put_unknown(&o, s->unknown, s->offset);
-    s->out = o.data;
-    s->out_len = o.len;
-    if (!push(r) && !s->ending)
-        end(r, true);
-}
-
-static void start(struct request *r)
+void sse_stream_begin(struct request *r, struct bytes preface)
 {
     struct loop *l = r->loop;
     struct sse_stream *s = r->stream;
-    uint64_t life = l->broker->config->sse_max_life_ms;
     int yes = 1;
 
-    s->started = true;
-    drop_headers(s->response);
     (void)setsockopt(request_socket(r), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     r->phase = REQUEST_STREAM;
     r->watch.ready = on_socket;
@@ -427,7 +357,6 @@ static void start(struct request *r)
     r->room_letter.open = on_room;
     r->slot = (uint16_t)waiters_slot(request_topic(r));
     s->sent_ms = l->now_ms;
-    s->ends_ms = l->now_ms + (int64_t)(life - spread(r, life / 5));
     request_list_add(&l->streams[r->slot], r);
     waiters_park(l->broker->waiters, l->index, r->slot);
     metric_add(METRIC_SSE_SUBSCRIBERS, 1);
@@ -435,112 +364,11 @@ static void start(struct request *r)
     wait_suspend(r, 0);
     s->armed = ARMED_LEAVING;
     set_timer(r);
-    if (!s->ending)
-        send_preface(r);
+    s->out = preface.data;
+    s->out_len = s->ending ? 0 : preface.len;
+    if (!push(r) && !s->ending)
+        end(r, true); /* a fresh socket takes so little */
     advance(r, NULL);
-}
-
-/* The library asks for more of the body: when the head is written, and when the stream is
- * resumed, because it has ended. */
-static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
-{
-    struct request *r = arg;
-
-    (void)pos;
-    (void)buf;
-    (void)max;
-    r->loop->progress = true;
-    if (r->loop->stopping)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (!r->kill && !r->stream->started) {
-        start(r);
-        return 0;
-    }
-    return r->kill ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
-}
-
-static void nothing_to_free(void *arg)
-{
-    (void)arg; /* the request has it all */
-}
-
-/* ---- the answer ---- */
-
-/* It comes with an id that was never given: of another store, perhaps. */
-static void begin_anew(struct sse_stream *s, uint64_t earliest)
-{
-    s->is_unknown = true;
-    s->unknown = s->offset - 1;
-    s->offset = earliest;
-}
-
-/* Where it starts. With a snapshot open. False: answered. */
-static bool settle(struct request *r, struct sse_stream *s)
-{
-    struct fetch *f = &r->loop->fetch;
-    uint64_t earliest = 0;
-    enum err e = fetch_earliest(f, &earliest);
-
-    if (!e)
-        e = fetch_resolve(f, r->read.from, &s->offset);
-    if (e) {
-        reply_store_error(r, e);
-        return false;
-    }
-    if (r->read.from.kind == FETCH_EARLIEST)
-        s->offset = earliest;
-    if (r->read.resumes && s->offset > f->topic.next_offset)
-        begin_anew(s, earliest);
-    if (r->read.strict && s->offset < earliest) {
-        reply_problem_with(r, PROBLEM_MESSAGE_GONE, "earliest", earliest,
-                           "Offset %llu is gone; the earliest message is %llu.",
-                           (unsigned long long)s->offset, (unsigned long long)earliest);
-        return false;
-    }
-    return true;
-}
-
-/* The topic need not be there yet, where it may come. */
-static bool settle_start(struct request *r, struct sse_stream *s)
-{
-    enum err e = fetch_begin(&r->loop->fetch, request_topic(r));
-    bool go;
-
-    if (e == ERR_NOT_FOUND && r->loop->broker->config->auto_create) {
-        s->offset = r->read.from.kind == FETCH_OFFSET ? r->read.from.value : 0;
-        if (r->read.resumes)
-            begin_anew(s, 0);
-        return true;
-    }
-    if (e) {
-        reply_store_error(r, e);
-        return false;
-    }
-    go = settle(r, s);
-    fetch_end(&r->loop->fetch);
-    return go;
-}
-
-void sse_stream_reply(struct request *r)
-{
-    struct sse_stream *s = calloc(1, sizeof *s);
-
-    if (!s) {
-        reply_store_error(r, ERR_NO_MEMORY);
-        return;
-    }
-    r->stream = s;
-    if (!settle_start(r, s))
-        return;
-    if (r->head) /* the library would write the end of a body that it has left out */
-        reply_empty(r, MHD_HTTP_OK);
-    else
-        reply_callback(r, MHD_HTTP_OK, MHD_SIZE_UNKNOWN, LIBRARY_BUFFER, next_piece,
-                       nothing_to_free, r);
-    s->response = r->reply.response;
-    reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
-    reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    reply_header(r, "X-Accel-Buffering", "no"); /* nginx would keep events back */
 }
 
 /* ---- all at once ---- */
