@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "request.h"
 #include "server.h"
+#include "sse_stream.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -201,6 +202,7 @@ static void *loop_main(void *arg)
     while (!l->stopping || atomic_load(&l->mailbox.owed)) {
         wait_for_events(l);
         run_daemon(l);
+        sse_stream_turn(l);
     }
     mailbox_drain(&l->mailbox); /* the last letters were posted before `owed` fell */
     run_daemon(l);

@@ -67,7 +67,11 @@ struct loop {
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
     struct request_list streams[LOOP_PARK_BUCKETS]; /* readers who stay, by waiters_slot */
     bool stream_in_line[LOOP_PARK_BUCKETS]; /* one of them stands in the read ledger's line */
+    bool has_news[LOOP_PARK_BUCKETS];       /* for those of a slot, */
+    bool any_news;                          /* ... of any */
+    struct request_list streams_due;        /* who are told, in this round */
     struct sse_block *blocks[LOOP_BLOCK_BUCKETS]; /* that they send from */
+    struct sse_block *kept_block;                 /* the last, while the round goes on */
     struct connection_list awaiting, replying;
     int64_t checked_ms; /* when connections were last looked through */
     int listen_fd;               /* -1: draining */

@@ -1,7 +1,7 @@
 /*
  * Invariants:
- *  1. From its start to its end a stream is in its loop's list for its slot, and counted in
- *     waiters: a commit that its last look did not see comes as a letter.
+ *  1. From its start to its end a stream is in its loop's list for its slot, or of those that are
+ *     due, and counted in waiters: a commit that its last look did not see comes as a letter.
  *  2. It is suspended for as long; nothing of the library's is on its way to the socket.
  *  3. Who stands in the read ledger's line holds no block, and at most one stream of a slot
  *     stands there: the others find its block, or take its place.
@@ -25,16 +25,17 @@
 
 #define FROM(ptr, field) ((struct request *)((char *)(ptr)-offsetof(struct request, field)))
 
-#define BLOCKS_IN_A_TURN 8
+#define BLOCKS_IN_A_TURN  8   /* of one stream */
+#define STREAMS_IN_A_TURN 512 /* a few milliseconds; then others are served */
 
 #define HEARTBEAT "00000003\r\n:\n\n\r\n"
 
-struct pass { /* over many streams, after one letter */
+struct pass { /* over many streams, in one turn */
     const struct request *none; /* there is nothing for its topic ... */
     uint64_t offset;            /* ... at this offset */
 };
 
-static void advance(struct request *r, struct pass *pass);
+static void keep_block(struct loop *l, struct sse_block *b);
 
 /* ---- the end ---- */
 
@@ -211,25 +212,30 @@ static enum err take_block(struct request *r, struct pass *pass)
     while (e == ERR_BUSY && !(e = stand(r, want.ask)));
     if (e == ERR_NOT_FOUND && pass)
         *pass = (struct pass){ r, s->offset };
-    if (!e) {
-        s->out = s->block->data;
-        s->out_len = s->block->len;
-    }
-    return e;
+    if (e)
+        return e;
+    if (pass)
+        keep_block(r->loop, s->block);
+    s->out = s->block->data;
+    s->out_len = s->block->len;
+    return ERR_OK;
 }
 
 /* Sends what there is, until the socket is full, the log is at its end, or others are due.
- * Runs for a stream that is not in line. */
+ * One that is to end gets one more block, for news that it has not been told. Runs for a stream
+ * that is not in line. */
 static void advance(struct request *r, struct pass *pass)
 {
     struct sse_stream *s = r->stream;
+    bool over = r->loop->broker->draining || r->loop->now_ms >= s->ends_ms;
+    bool had_some = s->block;
     enum err e;
 
     for (int blocks = 0; !s->ending; blocks++) {
         if (!push(r))
             return;
         block_sent(s);
-        if (r->loop->broker->draining || r->loop->now_ms >= s->ends_ms) {
+        if (over && (had_some || blocks)) {
             end(r, false);
             return;
         }
@@ -238,13 +244,17 @@ static void advance(struct request *r, struct pass *pass)
             return;
         }
         e = take_block(r, pass);
-        if (e && e != ERR_NOT_FOUND && e != ERR_BUSY)
+        if (e && over)
+            end(r, false);
+        else if (e && e != ERR_NOT_FOUND && e != ERR_BUSY)
             end(r, true); /* logged by the store; the client comes back */
         else if (e)
             break;
     }
     arm(r, ARMED_LEAVING);
 }
+
+/* ---- whose turn it is ---- */
 
 static bool is_idle(const struct sse_stream *s)
 {
@@ -253,15 +263,55 @@ static bool is_idle(const struct sse_stream *s)
 
 void sse_stream_woken(struct loop *l, unsigned first, unsigned last)
 {
-    struct pass pass = { 0 };
+    for (unsigned slot = first; slot < last; slot++)
+        if (l->streams[slot].first)
+            l->has_news[slot] = l->any_news = true;
+}
+
+/* Those of one round are all served before those of the next. */
+static void begin_round(struct loop *l)
+{
     struct request *r, *next;
 
-    for (unsigned slot = first; slot < last; slot++)
+    l->any_news = false;
+    for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++) {
+        if (!l->has_news[slot])
+            continue;
+        l->has_news[slot] = false;
         for (r = l->streams[slot].first; r; r = next) {
             next = r->next;
             if (is_idle(r->stream))
-                advance(r, &pass);
+                request_list_add(&l->streams_due, r);
         }
+    }
+}
+
+/* The block stays between two slices of a round, though nobody may be in it just then. */
+static void keep_block(struct loop *l, struct sse_block *b)
+{
+    if (l->kept_block == b)
+        return;
+    sse_block_drop(l->kept_block);
+    l->kept_block = b;
+    if (b)
+        b->holders++;
+}
+
+void sse_stream_turn(struct loop *l)
+{
+    struct pass pass = { 0 };
+    struct request *r;
+
+    if (!l->streams_due.first && l->any_news)
+        begin_round(l);
+    for (int n = 0; n < STREAMS_IN_A_TURN && (r = l->streams_due.first); n++) {
+        request_list_add(&l->streams[r->slot], r);
+        advance(r, &pass);
+    }
+    if (l->streams_due.first || l->any_news)
+        l->progress = true; /* the daemon's turn, and then again */
+    else
+        keep_block(l, NULL);
 }
 
 static void wake_others(struct request *r)
@@ -317,19 +367,14 @@ static void set_timer(struct request *r)
 
 /* One whose life is over while its socket is full ends behind its block; write_timeout sees
  * to it that it comes to that. */
-static void on_time(struct timer *t)
+static void beat(struct request *r)
 {
-    struct request *r = FROM(t, timer);
     struct sse_stream *s = r->stream;
-    bool was_in_line = s->in_line, at_rest = !s->block && !s->out_len;
+    bool at_rest = !s->block && !s->out_len;
     int64_t now = r->loop->now_ms;
 
-    if (at_rest && now >= s->ends_ms) {
+    if (at_rest && now >= s->ends_ms)
         end(r, false);
-        if (was_in_line && !s->in_line)
-            wake_others(r);
-        return;
-    }
     if (now >= s->ends_ms)
         return;
     if (at_rest && now - s->sent_ms >= (int64_t)r->loop->broker->config->sse_heartbeat_ms) {
@@ -340,6 +385,16 @@ static void on_time(struct timer *t)
     }
     if (!s->ending)
         set_timer(r);
+}
+
+static void on_time(struct timer *t)
+{
+    struct request *r = FROM(t, timer);
+    bool was_in_line = r->stream->in_line;
+
+    beat(r);
+    if (was_in_line && !r->stream->in_line)
+        wake_others(r);
 }
 
 /* ---- the start ---- */
@@ -373,24 +428,29 @@ void sse_stream_begin(struct request *r, struct bytes preface)
 
 /* ---- all at once ---- */
 
-static void end_all(struct loop *l, bool cut)
+static void end_list(struct request_list *list, bool cut)
 {
     struct request *r, *next;
 
-    for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++)
-        for (r = l->streams[slot].first; r; r = next) {
-            next = r->next;
-            if (cut || (!r->stream->block && !r->stream->out_len))
-                end(r, cut);
-        }
+    for (r = list->first; r; r = next) {
+        next = r->next;
+        if (cut || r->stream->in_line ||
+            (!r->stream->block && !r->stream->out_len && !r->loop->has_news[r->slot]))
+            end(r, cut);
+    }
 }
 
+/* Those that are due send what there is, and end. */
 void sse_stream_drain(struct loop *l)
 {
-    end_all(l, false);
+    for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++)
+        end_list(&l->streams[slot], false);
 }
 
 void sse_stream_cut_all(struct loop *l)
 {
-    end_all(l, true);
+    end_list(&l->streams_due, true);
+    for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++)
+        end_list(&l->streams[slot], true);
+    keep_block(l, NULL);
 }

@@ -32,4 +32,8 @@ void sse_stream_woken(struct loop *l, unsigned first, unsigned end);
 void sse_stream_drain(struct loop *l);
 void sse_stream_cut_all(struct loop *l);
 
+/* For loop.c, behind each of the daemon's turns: sends news to some who wait for them. A
+ * publisher's answer does not wait for ten thousand subscribers. */
+void sse_stream_turn(struct loop *l);
+
 #endif
