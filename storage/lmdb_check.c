@@ -10,6 +10,7 @@
  *      an upload nor trash.
  *   6. Every record belongs to a topic, or to a topic in the trash.
  *   7. A namespace's figures are the sums of the topics whose names begin with its prefix.
+ *   8. Every cursor is of a topic, and not beyond its next offset.
  */
 #include "lmdb_internal.h"
 #include "base/log.h"
@@ -180,6 +181,45 @@ static enum err check_namespaces(const struct check *c)
     return ERR_OK;
 }
 
+/* ---- cursors ---- */
+
+static enum err check_cursor(const struct check *c, MDB_val k, MDB_val v)
+{
+    struct store *s = c->r->store;
+    struct cursor_state cursor;
+    struct topic_state t;
+    MDB_val id = val_of(k.mv_data, ID_LEN), row;
+    uint64_t topic_id;
+
+    if (k.mv_size <= ID_LEN || k.mv_size > ID_LEN + STORE_CURSOR_NAME_MAX)
+        return broken(c, "a cursor without a name", 0, k.mv_size);
+    topic_id = get_be64(k.mv_data);
+    if (lmdb_cursor_decode(bytes_of_val(v), &cursor))
+        return broken(c, "the row of a cursor", topic_id, v.mv_size);
+    if (mdb_get(c->r->txn, s->dbi[TABLE_TOPICS], &id, &row) ||
+        lmdb_topic_decode(topic_id, bytes_of_val(row), &t))
+        return broken(c, "a cursor without a topic", topic_id, cursor.next);
+    if (cursor.next > t.next_offset)
+        return broken(c, "a cursor beyond its topic", topic_id, cursor.next);
+    return ERR_OK;
+}
+
+static enum err check_cursors(const struct check *c)
+{
+    struct store *s = c->r->store;
+    enum err e = ERR_OK;
+    MDB_cursor *at;
+    MDB_val k, v;
+    int rc = mdb_cursor_open(c->r->txn, s->dbi[TABLE_CURSORS], &at);
+
+    if (rc)
+        return lmdb_error(s, "check", rc);
+    while (!e && !(rc = mdb_cursor_get(at, &k, &v, MDB_NEXT)))
+        e = check_cursor(c, k, v);
+    mdb_cursor_close(at);
+    return e || rc == MDB_NOTFOUND ? e : lmdb_error(s, "check", rc);
+}
+
 struct walk {
     struct check *check;
     enum err e;
@@ -259,6 +299,8 @@ static enum err check_all(struct check *c)
         e = check_totals(c);
     if (!e)
         e = check_namespaces(c);
+    if (!e)
+        e = check_cursors(c);
     return e ? e : check_strangers(c);
 }
 

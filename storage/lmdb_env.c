@@ -22,7 +22,7 @@ static const char *const table_names[TABLES] = {
     [TABLE_META] = "meta",     [TABLE_NAMES] = "names",     [TABLE_ENDED] = "ended",
     [TABLE_TOPICS] = "topics", [TABLE_LOG] = "log",         [TABLE_DUE] = "due",
     [TABLE_BLOBS] = "blobs",   [TABLE_UPLOADS] = "uploads", [TABLE_TRASH] = "trash",
-    [TABLE_NAMESPACES] = "namespaces",
+    [TABLE_NAMESPACES] = "namespaces", [TABLE_CURSORS] = "cursors",
 };
 
 static enum err refuse(const struct store *s, const char *event, const char *reason,

@@ -7,6 +7,7 @@
  *   lmdb_cache    the writer's bounded cache of topic states
  *   lmdb_topics   names, settings, lives of a topic
  *   lmdb_namespaces  prefixes of names with figures of their own
+ *   lmdb_cursors  how far the subscriptions of topics have come
  *   lmdb_log      append and take out
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
  *   lmdb_expiry   what is due, in runs
@@ -42,6 +43,7 @@ enum table {
     TABLE_UPLOADS,
     TABLE_TRASH,
     TABLE_NAMESPACES,
+    TABLE_CURSORS,
     TABLES
 };
 
@@ -294,6 +296,23 @@ unsigned lmdb_namespaces_of(struct store *s, struct store_topic *t, struct bytes
 enum err lmdb_read_namespace(struct store_reader *r, struct bytes prefix,
                              struct namespace_state *out);
 enum err lmdb_read_namespaces(struct store_reader *r, store_namespace_fn fn, void *arg);
+
+/* ---- lmdb_cursors ---- */
+MUST_CHECK enum err lmdb_cursor_decode(struct bytes stored, struct cursor_state *out);
+enum err lmdb_cursor_find(struct store *s, struct store_topic *t, struct bytes name,
+                          struct cursor_state *out);
+enum err lmdb_cursor_create(struct store *s, struct store_topic *t, struct bytes name,
+                            uint64_t next, int64_t now_ms);
+enum err lmdb_cursor_move(struct store *s, struct store_topic *t, struct bytes name,
+                          uint64_t next);
+enum err lmdb_cursor_delete(struct store *s, struct store_topic *t, struct bytes name);
+/* Those of a topic, which are bounded. */
+enum err lmdb_cursors_delete_all(struct store *s, uint64_t topic_id);
+enum err lmdb_cursors_count(struct store *s, uint64_t *count);
+enum err lmdb_log_first(struct store *s, struct store_topic *t, uint64_t offset,
+                        int64_t now_ms, unsigned max, struct store_entry *out);
+enum err lmdb_read_cursor(struct store_reader *r, uint64_t topic_id, struct bytes name,
+                          struct cursor_state *out);
 
 /* ---- lmdb_log ---- */
 enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *r,

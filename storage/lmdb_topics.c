@@ -265,6 +265,8 @@ enum err lmdb_topics_delete(struct store *s, struct store_topic *t)
         e = lmdb_txn_delete(s, TABLE_TOPICS, bytes_of(id, sizeof id));
     if (!e && t->state.next_offset)
         e = lmdb_txn_put(s, TABLE_ENDED, name, bytes_of(next, sizeof next));
+    if (!e)
+        e = lmdb_cursors_delete_all(s, t->state.id);
     if (!e && t->state.live)
         e = lmdb_trash_put(s, TRASH_TOPIC, t->state.id);
     if (e)

@@ -52,6 +52,9 @@ struct topic_settings {
 #define STORE_NAMESPACES_MAX  256
 #define STORE_NAMESPACE_DEPTH 4 /* at most so many hold one topic */
 
+#define STORE_CURSOR_NAME_MAX   255  /* bytes */
+#define STORE_TOPIC_CURSORS_MAX 1000 /* of one topic */
+
 struct namespace_settings {
     uint64_t ttl_ms;    /* 0: none; else of topics that have none */
     uint64_t max_bytes; /* of live bodies in all its topics; 0: no quota, as below */
@@ -88,6 +91,12 @@ struct namespace_state {
     bool counting; /* new, and the figures are not complete yet */
     char prefix[STORE_TOPIC_NAME_MAX + 1];
     uint16_t prefix_len;
+};
+
+/* How far a subscription of a topic has come. */
+struct cursor_state {
+    uint64_t next; /* no message below this offset is for it any more */
+    int64_t created_ms;
 };
 
 struct store_options {
@@ -209,6 +218,24 @@ struct store_ops {
     unsigned (*namespaces_of)(struct store *s, struct store_topic *t, struct bytes name,
                               const struct namespace_state *out[STORE_NAMESPACE_DEPTH]);
 
+    /* A topic's cursors, by name: 1 to STORE_CURSOR_NAME_MAX bytes. They go with the topic.
+     * find, move, delete: ERR_NOT_FOUND. create: ERR_EXISTS, ERR_BAD_INPUT: not a name,
+     * ERR_FULL: STORE_TOPIC_CURSORS_MAX, and the transaction goes on. */
+    enum err (*cursor_find)(struct store *s, struct store_topic *t, struct bytes name,
+                            struct cursor_state *out);
+    enum err (*cursor_create)(struct store *s, struct store_topic *t, struct bytes name,
+                              uint64_t next, int64_t now_ms);
+    enum err (*cursor_move)(struct store *s, struct store_topic *t, struct bytes name,
+                            uint64_t next);
+    enum err (*cursor_delete)(struct store *s, struct store_topic *t, struct bytes name);
+    /* Of all topics, as of this transaction. */
+    enum err (*cursors)(struct store *s, uint64_t *count);
+    /* The topic's first message at or after `offset` that is not past its time. Views last
+     * until the transaction's next call. ERR_NOT_FOUND: none yet. ERR_BUSY: none of the
+     * first `max`; out->offset is where to go on. */
+    enum err (*log_first)(struct store *s, struct store_topic *t, uint64_t offset,
+                          int64_t now_ms, unsigned max, struct store_entry *out);
+
     /* Gives it the topic's next offset. r->time_ms is raised to the topic's last time. */
     enum err (*append)(struct store *s, struct store_topic *t, struct record *r,
                        uint64_t *offset); /* ERR_NOT_FOUND: r->blob_id is no upload */
@@ -268,6 +295,9 @@ struct store_ops {
     /* The first record accepted at or after `time_ms`; O(log n). ERR_NOT_FOUND: none. */
     enum err (*read_seek_time)(struct store_reader *r, uint64_t topic_id, int64_t time_ms,
                                struct store_entry *out);
+    /* ERR_NOT_FOUND. */
+    enum err (*read_cursor)(struct store_reader *r, uint64_t topic_id, struct bytes name,
+                            struct cursor_state *out);
     /* Part of a blob: copies up to `len` bytes from `at`. *got 0: past its end. */
     enum err (*read_blob)(struct store_reader *r, uint64_t blob_id, uint64_t at, void *to,
                           size_t len, size_t *got);
