@@ -113,7 +113,7 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
       .preset = "60s",
       .help = "A connection without a request for this long is closed." },
     { "drain_timeout", WAITING, CONFIG_DURATION, FIELD(drain_timeout_ms), 0, HOUR,
-      .preset = "10s",
+      .preset = "7s",
       .help = "Longest that SIGTERM waits for requests under way." },
     { "sse_heartbeat", WAITING, CONFIG_DURATION, FIELD(sse_heartbeat_ms), 100, HOUR,
       .preset = "15s",
