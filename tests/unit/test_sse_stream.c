@@ -12,6 +12,7 @@ struct client {
     int socket;                     /* the client's end */
     MHD_ContentReaderCallback more; /* what the library asks for the body */
     void *arg;
+    struct MHD_Response *response;
     char got[4096];
 };
 
@@ -19,6 +20,7 @@ static struct client a, b;
 static struct grant everything;
 static MHD_ContentReaderCallback last_more;
 static void *last_arg;
+static struct MHD_Response *last_response;
 
 /* The library's own, looked at on the way. */
 struct MHD_Response *
@@ -32,10 +34,11 @@ MHD_create_response_from_callback(uint64_t size, size_t block,
     last_more = more;
     last_arg = arg;
     *(void **)&real = dlsym(RTLD_NEXT, __func__);
-    return real(size, block, more, arg, done);
+    last_response = real(size, block, more, arg, done);
+    return last_response;
 }
 
-/* The library keeps a response while its connection needs it; here nobody counts. */
+/* The library keeps a response while its connection needs it; here until `ended`. */
 void MHD_destroy_response(struct MHD_Response *response)
 {
     (void)response;
@@ -82,6 +85,7 @@ static void opens(struct client *c)
     cr_assert(eq(uint, c->c.status, 200));
     c->more = last_more;
     c->arg = last_arg;
+    c->response = last_response;
     cr_assert(eq(int, (int)library_asks(c), 0));
 }
 
@@ -111,9 +115,13 @@ static void is_told_nothing(struct client *c)
 
 static void ended(struct client *c, ssize_t how)
 {
+    void (*destroy)(struct MHD_Response *);
+
     cr_assert(eq(int, c->c.suspended, 0));
     cr_assert(eq(i64, library_asks(c), how));
     ends(&c->c, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    *(void **)&destroy = dlsym(RTLD_NEXT, "MHD_destroy_response");
+    destroy(c->response);
     close(c->socket);
     close(c->c.fd);
 }
