@@ -7,7 +7,7 @@
 
 #define PARTITION_MARK "-partition-"
 
-enum { TENANT, NAMESPACE, TOPIC, PARTITION };
+enum { TENANT, NAMESPACE, TOPIC, PARTITION, SUBSCRIPTION = PARTITION };
 
 /* Pulsar's own rule. */
 static bool is_entity_name(struct bytes name)
@@ -94,23 +94,50 @@ static void check_partition(struct request *r, struct bytes topic, struct bytes 
                       (const char *)partition.data);
 }
 
-void pulsar_take_topic(struct request *r, const struct route *route,
-                       const struct route_names *names)
+/* False: refused. */
+static bool take_name(struct request *r, const struct route *route,
+                      const struct route_names *names, struct bytes *topic)
 {
     size_t room = strlen(route->path) + 8;
-    struct bytes topic = { 0 };
     const char *why;
 
-    for (size_t i = TENANT; i <= TOPIC; i++)
+    for (size_t i = TENANT; i < names->count; i++)
         room += names->name[i].len;
     r->topic = room <= UINT16_MAX ? malloc(room) : NULL;
     if (!r->topic) {
         reply_store_error(r, ERR_NO_MEMORY);
-        return;
+        return false;
     }
-    why = build(r, route, names, &topic);
+    why = build(r, route, names, topic);
     if (why)
         reply_problem(r, PROBLEM_BAD_TOPIC, "Invalid topic name: %s", why);
-    else if (names->count > PARTITION)
+    return !why;
+}
+
+void pulsar_take_topic(struct request *r, const struct route *route,
+                       const struct route_names *names)
+{
+    struct bytes topic = { 0 };
+
+    if (take_name(r, route, names, &topic) && names->count > PARTITION)
         check_partition(r, topic, names->name[PARTITION]);
+}
+
+void pulsar_take_subscription(struct request *r, const struct route *route,
+                              const struct route_names *names)
+{
+    const char *why = "it is not well percent-encoded";
+    struct bytes topic = { 0 };
+    size_t len;
+    char *name;
+
+    if (!take_name(r, route, names, &topic))
+        return;
+    name = r->topic + r->topic_len + 1;
+    if (url_decode_segment(names->name[SUBSCRIPTION], name, &len)) {
+        name[len] = 0;
+        why = url_name_wrong(bytes_of(name, len));
+    }
+    if (why)
+        reply_problem(r, PROBLEM_BAD_TOPIC, "Invalid subscription name: %s", why);
 }

@@ -21,4 +21,9 @@
 void pulsar_take_topic(struct request *r, const struct route *route,
                        const struct route_names *names);
 
+/* The same with {subscription}, whose name is put behind the topic's closing 0, and ends
+ * with one too; 412 when it is none. */
+void pulsar_take_subscription(struct request *r, const struct route *route,
+                              const struct route_names *names);
+
 #endif

@@ -228,12 +228,48 @@ static bool reply_body(struct request *r, struct store_entry *m, const struct ra
     return true;
 }
 
+static size_t room_of(const struct record *r, uint64_t len)
+{
+    return r->blob_id ? PIECE_BYTES + 1024 : (size_t)len + 256;
+}
+
+size_t raw_message_room(const struct record *r)
+{
+    return room_of(r, record_size(r));
+}
+
+/* True: answered, or in line; r->reply says what with. */
+static bool reply_part(struct request *r, struct store_entry *m, const struct range *range,
+                       void (*headers)(struct request *r, const struct store_entry *m))
+{
+    size_t room = room_of(&m->record, range->len);
+    struct grant grant = { 0 };
+
+    if (!line_for_answer(r, room, room, &grant))
+        return true;
+    ledger_shrink(&grant, room);
+    if (!reply_body(r, m, range, &grant))
+        return false;
+    if (!r->reply.response || r->reply.status >= 300)
+        return true;
+    headers(r, m);
+    metric_add(METRIC_DELIVERED_MESSAGES, 1);
+    metric_add(METRIC_DELIVERED_BYTES, (int64_t)range->len);
+    return true;
+}
+
+bool raw_message_whole(struct request *r, struct store_entry *m,
+                       void (*headers)(struct request *r, const struct store_entry *m))
+{
+    struct range range = { 0, record_size(&m->record), false };
+
+    return reply_part(r, m, &range, headers);
+}
+
 bool raw_message_reply(struct request *r, struct store_entry *m)
 {
     uint64_t size = m ? record_size(&m->record) : 0;
-    struct grant grant = { 0 };
     struct range range;
-    size_t room;
 
     if (!m) {
         reply_empty(r, MHD_HTTP_NO_CONTENT);
@@ -243,17 +279,9 @@ bool raw_message_reply(struct request *r, struct store_entry *m)
         bad_range(r, size);
         return true;
     }
-    room = m->record.blob_id ? PIECE_BYTES + 1024 : (size_t)range.len + 256;
-    if (!line_for_answer(r, room, room, &grant))
-        return true;
-    ledger_shrink(&grant, room);
-    if (!reply_body(r, m, &range, &grant))
+    if (!reply_part(r, m, &range, add_headers))
         return false;
-    if (!r->reply.response || r->reply.status >= 300)
-        return true;
-    add_headers(r, m);
-    add_content_range(r, &range, size);
-    metric_add(METRIC_DELIVERED_MESSAGES, 1);
-    metric_add(METRIC_DELIVERED_BYTES, (int64_t)range.len);
+    if (r->reply.response && r->reply.status < 300)
+        add_content_range(r, &range, size);
     return true;
 }

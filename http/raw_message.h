@@ -20,4 +20,13 @@
  * open now. */
 MUST_CHECK bool raw_message_reply(struct request *r, struct store_entry *m);
 
+/* The same of a whole message, whatever Range says, with other headers than ours. */
+MUST_CHECK bool raw_message_whole(struct request *r, struct store_entry *m,
+                                  void (*headers)(struct request *r,
+                                                  const struct store_entry *m));
+
+/* What a whole message's answer takes of the read ledger. */
+size_t raw_message_room(const struct record *r);
+
+
 #endif

@@ -4,6 +4,7 @@
 #include "native_read.h"
 #include "native_topics.h"
 #include "ops.h"
+#include "pulsar_consume.h"
 #include "pulsar_publish.h"
 #include "pulsar_topic.h"
 #include "router.h"
@@ -41,6 +42,18 @@ const struct route routes[] = {
       &dialect_pulsar },
     { "POST", "/topics/non-persistent/{tenant}/{namespace}/{topic}/partitions/{partition}", NULL,
       pulsar_publish_start, pulsar_publish_finish, NULL, pulsar_take_topic,
+      &dialect_pulsar },
+    { "POST", "/topics/persistent/{tenant}/{namespace}/{topic}/{subscription}/message", NULL,
+      pulsar_consume_start, pulsar_consume_finish, pulsar_consume_look,
+      pulsar_take_subscription, &dialect_pulsar },
+    { "DELETE", "/topics/persistent/{tenant}/{namespace}/{topic}/subscription/{subscription}",
+      NULL, NULL, pulsar_unsubscribe_finish, NULL, pulsar_take_subscription,
+      &dialect_pulsar },
+    { "POST", "/topics/non-persistent/{tenant}/{namespace}/{topic}/{subscription}/message", NULL,
+      pulsar_consume_start, pulsar_consume_finish, pulsar_consume_look,
+      pulsar_take_subscription, &dialect_pulsar },
+    { "DELETE", "/topics/non-persistent/{tenant}/{namespace}/{topic}/subscription/{subscription}",
+      NULL, NULL, pulsar_unsubscribe_finish, NULL, pulsar_take_subscription,
       &dialect_pulsar },
     { NULL },
 };
