@@ -174,7 +174,8 @@ static enum err publish_run(struct job *j, struct turn *t)
     if (e)
         return turn_spoil(t, e);
     t->messages += p->count;
-    t->bytes += p->total_bytes;
+    if (!p->blob_id) /* else its chunks were counted as they came */
+        t->bytes += p->total_bytes;
     turn_wake(t, p->topic);
     return ERR_OK;
 }

@@ -63,6 +63,7 @@ static enum err write_chunk(struct job *j, struct turn *t)
     if (e)
         return turn_spoil(t, e);
     u->next_chunk++;
+    t->bytes += c->len;
     return ERR_OK;
 }
 

@@ -117,15 +117,18 @@ static void equals_what_was_sent(uint64_t id, uint64_t size)
 static void goes_through_whole(uint64_t size)
 {
     struct upload *u = an_upload();
+    int64_t durable = metric_get(METRIC_COMMIT_BYTES);
     uint64_t id;
 
     feed(u, 0, size);
     finish(u);
     OK(upload_error(u));
+    cr_assert(eq(i64, metric_get(METRIC_COMMIT_BYTES) - durable, (int64_t)size));
     cr_assert(eq(u64, upload_size(u), size));
     id = upload_take_blob(u);
     publish_blob(id, size);
     upload_free(u);
+    cr_assert(eq(i64, metric_get(METRIC_COMMIT_BYTES) - durable, (int64_t)size)); /* once */
     equals_what_was_sent(id, size);
     cr_assert(eq(u64, state("t").live_bytes, size));
     then_everything_is_given_back();
