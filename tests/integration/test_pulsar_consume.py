@@ -108,3 +108,47 @@ class Restarted(Consumer, SoloBrokerTest):
         self.assertEqual(self.body(broker=b), "a")
         b.restart()
         self.assertEqual((self.body(broker=b), self.body(broker=b)), ("b", 204))
+
+    def parked(self, b, count, ms=60000):
+        """Consumers that wait, each on a connection of its own."""
+        clients = [b.client() for _ in range(count)]
+        for c in clients:
+            self.addCleanup(c.close)
+            body = json.dumps({"timeoutMillis": ms})
+            c.send(c.head("POST", self.path("/s/message"), {"Content-Length": str(len(body))}) + body.encode())
+        until(lambda: b.metric("sluice_readers_parked") == count, what="%d wait" % count)
+        return clients
+
+    def test_who_leaves_while_it_waits_takes_nothing_along(self):
+        b = self.start()
+        self.produce("before", broker=b)
+        self.assertEqual(self.body(broker=b), "before")
+        for c in self.parked(b, 20):
+            c.close()
+        self.assertIdle(b)
+        self.produce("after", broker=b)
+        self.assertEqual((self.body(broker=b), self.body(broker=b)), ("after", 204))
+
+    def test_a_shutdown_answers_those_who_wait(self):
+        b = self.start()
+        self.produce("before", broker=b)
+        self.assertEqual(self.body(broker=b), "before")
+        clients = self.parked(b, 20)
+        b.terminate()
+        self.assertEqual({c.answer().status for c in clients} - {204, 503}, set())
+        b.wait_exit(30)
+        b.start()
+        self.produce("after", broker=b)
+        self.assertEqual((self.body(broker=b), self.body(broker=b)), ("after", 204))
+
+    def test_many_who_wait_get_each_message_once(self):
+        b = self.start()
+        self.produce("before", broker=b)
+        self.assertEqual(self.body(broker=b), "before")
+        clients = self.parked(b, 50, 5000)
+        self.produce(*[str(i) for i in range(30)], broker=b)
+        answers = [c.answer() for c in clients]
+        got = [a.body.decode() for a in answers if a.status == 200]
+        self.assertEqual(sorted(got, key=int), [str(i) for i in range(30)])
+        self.assertEqual({a.status for a in answers}, {200, 204})
+        self.assertIdle(b)
