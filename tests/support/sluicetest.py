@@ -137,6 +137,13 @@ class Client:
         self.send(b"0\r\n\r\n")
         return self.answer(method)
 
+    def metrics(self):
+        """Over this connection: a new one might be refused, and would count itself."""
+        a = self.ask("GET", "/metrics")
+        assert a.status == 200, a
+        lines = (line.rsplit(" ", 1) for line in a.text.splitlines() if line and line[0] != "#")
+        return {name: float(value) for name, value in lines}
+
     def _more(self):
         got = self.sock.recv(1 << 18)
         if not got:
@@ -376,14 +383,8 @@ class Broker:
         return a.json
 
     def metrics(self):
-        a = self.ask("GET", "/metrics")
-        assert a.status == 200, a
-        out = {}
-        for line in a.text.splitlines():
-            if line and line[0] != "#":
-                name, value = line.rsplit(" ", 1)
-                out[name] = float(value)
-        return out
+        with self.client() as c:
+            return c.metrics()
 
     def metric(self, name):
         m = self.metrics()
