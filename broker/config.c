@@ -370,6 +370,18 @@ bool config_given(const struct config *c, const void *field)
     return origin_of(c, field)->place > CONFIG_DERIVED;
 }
 
+void config_log(const struct config *c)
+{
+    char value[CONFIG_VALUE_SIZE], origin[CONFIG_VALUE_SIZE];
+
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        config_value(c, &config_table[i], value, sizeof value);
+        config_origin(c, &config_table[i], origin, sizeof origin);
+        LOG_INFO("config", "setting", LOG_S("name", config_table[i].name),
+                 LOG_S("value", value), LOG_S("from", origin));
+    }
+}
+
 void config_derive(struct config *c, uint64_t *field, uint64_t value)
 {
     struct config_origin *o = origin_of(c, field);

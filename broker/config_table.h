@@ -45,6 +45,10 @@ const struct config_setting *config_find(const char *name);
 MUST_CHECK enum err config_put(struct config *c, const struct config_setting *s,
                                const char *text);
 
+/* One log line for each setting in force, at level info: its name, config_value and
+ * config_origin. No setting is a secret; a row that is one must be left out here. */
+void config_log(const struct config *c);
+
 /* All below fill `out` with a closing 0 and cut what is longer than `size`. */
 
 /* The value in force in the form that config_put accepts: "16MiB". */

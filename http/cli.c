@@ -163,6 +163,7 @@ static int run_serve(int count, char **args, char **envp, cli_serve_fn serve)
     if (status)
         return status;
     log_setup(config.log_level, config.log_format == CONFIG_LOG_JSON);
+    config_log(&config);
     limits_log(&limits);
     return serve(&config, &limits);
 }

@@ -8,6 +8,7 @@ Guards: a cache for all topics for `topics`; for `settings` every line is writte
 broker that reads over what it does not understand must be seen.
 """
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -109,15 +110,11 @@ NO_SIZES = ("7e8", "1e5", "10MB", "", "-1", "1MiB 2MiB", "1mib", "16KiBB", "9999
 
 
 def size_options():
-    """All of them, by the documentation that the program itself prints."""
-    out, name = [], None
+    """All whose range is one of sizes, by the documentation that the program itself prints."""
     text = subprocess.run([BIN, "--help"], stdout=subprocess.PIPE, text=True, env=clean_env()).stdout
-    for words in (line.split() for line in text.splitlines()):
-        if words and words[0].startswith("--"):
-            name = words[0][2:].replace("-", "_")
-        elif name and any(w.rstrip(";]").endswith(("KiB", "MiB", "GiB", "TiB")) for w in words if w[0].isdigit() or w[0] == "["):
-            out += [name] if name not in out else []
-    return out
+    options = re.split(r"^  --(?=[a-z])", text, flags=re.M)[1:]
+    return [o.split()[0].replace("-", "_") for o in options
+            if re.search(r"; \S+ to \d+[KMGT]iB\]$", " ".join(o.split("\n\n")[0].split()))]
 
 
 def check_config(args, env, file):
@@ -185,10 +182,16 @@ def settings(c):
     r.check("every value: as documented, or no start", not t.wrong, "%d tried" % t.tried, "; ".join(t.wrong[:3]))
     r.check("an error says where, and what was expected", not t.unlocated, "", "; ".join(t.unlocated[:2]))
     if not c.guard:
-        starts(c, t.file)
+        starts(c, t.file, sizes)
 
 
-def starts(c, file):
+def logged_settings(text):
+    """(name, value, origin) of every line that tells a value in force."""
+    lines = re.findall(r"module=config event=setting name=(\S+) value=(\S+) from=(.*)$", text, re.M)
+    return [(name, value, origin.strip('"')) for name, value, origin in lines]
+
+
+def starts(c, file, sizes):
     """The broker itself, not only check-config: it does not start, and says the value in force."""
     with open(file, "w") as f:
         f.write("publish_buffer = 7e8\n")
@@ -196,10 +199,13 @@ def starts(c, file):
     done = subprocess.run(argv, env=clean_env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20)
     c.report.check("a wrong value stops the start", done.returncode not in (0, None), done.returncode, done.stdout.strip()[:60])
     with ScenarioBroker(publish_buffer="3MiB", memory_limit="64MiB") as b:
-        lines = [x for x in b.log(20000).splitlines() if "publish_buffer" in x and "3145728" in x]
-        c.report.check("the value in force is logged", lines, len(lines), ">= 1 line")
-        shown = b.ask("GET", "/v1/limits").json["settings"]["publish_buffer"]
-        c.report.equal("... and shown with where it came from", (shown["value"], shown["from"]), ("3MiB", "--publish-buffer"))
+        said = [x for x in logged_settings(b.log(60000)) if x[0] in sizes]
+        shown = b.ask("GET", "/v1/limits").json["settings"]
+        c.report.equal("size options whose value is logged, each once", sorted(x[0] for x in said) == sorted(sizes) and len(said),
+                       len(sizes))
+        differ = [x for x in said if x[1:] != (shown[x[0]]["value"], shown[x[0]]["from"]) or not x[1].endswith("B")]
+        c.report.check("... with unit and origin, as they are shown", said and not differ, len(said), str(differ[:2] or ""))
+        c.report.check("... that is what was asked for", ("publish_buffer", "3MiB", "--publish-buffer") in said)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
 
 #define CLI(...) run((char *[]){ "sluice", __VA_ARGS__ __VA_OPT__(, ) NULL })
 
+static char said[1 << 16]; /* what a test made the program print */
 static int served;
 static struct config served_config;
 static uint64_t served_memory;
@@ -28,14 +29,16 @@ static int note_serving(struct config *c, struct limits *l)
     return 7;
 }
 
+static char *nothing[] = { NULL };
+static char **environment = nothing;
+
 static int run(char **argv)
 {
-    char *env[] = { NULL };
     int argc = 0;
 
     while (argv[argc])
         argc++;
-    return cli_main(argc, argv, env, note_serving);
+    return cli_main(argc, argv, environment, note_serving);
 }
 
 static bool has(const char *text, const char *part)
@@ -97,17 +100,68 @@ Test(cli, says_its_version, .init = cr_redirect_stdout)
     cr_assert_stdout_eq_str("sluice " SLUICE_VERSION "\n");
 }
 
+/* ---- what the log says of the settings ---- */
+
+/* All that was written to the redirected stderr. */
+static const char *logged(void)
+{
+    FILE *from = cr_get_redirected_stderr();
+    size_t len;
+
+    close(STDERR_FILENO); /* the last writer, so that there is an end */
+    len = fread(said, 1, sizeof said - 1, from);
+    said[len] = '\0';
+    return said;
+}
+
+Test(cli, logs_every_setting_in_force_when_it_serves, .init = cr_redirect_stderr)
+{
+    cr_assert(eq(int, CLI(), 7));
+    logged();
+    for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
+        char value[CONFIG_VALUE_SIZE], line[CONFIG_VALUE_SIZE + 128];
+
+        config_value(&served_config, &config_table[i], value, sizeof value);
+        snprintf(line, sizeof line, " level=info module=config event=setting name=%s value=%s from=",
+                 config_table[i].name, value);
+        cr_expect(has(said, line), "%s", line);
+    }
+}
+
+Test(cli, logs_where_a_setting_came_from, .init = cr_redirect_stderr)
+{
+    char name[] = "/tmp/sluice-cli-XXXXXX", line[128];
+    FILE *to = fdopen(mkstemp(name), "w");
+
+    environment = (char *[]){ "SLUICE_READ_BUFFER=3145728", NULL };
+    fputs("\nidle_timeout = 90\n", to);
+    fclose(to);
+    cr_assert(eq(int, CLI("--config", name, "--publish-buffer", "auto", "--loops", "1"), 7));
+    unlink(name);
+    logged();
+    cr_assert(has(said, " name=durability value=fsync from=default\n"));
+    cr_assert(has(said, " name=read_buffer value=3MiB from=SLUICE_READ_BUFFER\n"));
+    cr_assert(has(said, " name=loops value=1 from=--loops\n"));
+    cr_assert(has(said, " from=\"derived: memory_limit / 4, less where it does not fit\"\n"));
+    snprintf(line, sizeof line, " name=idle_timeout value=90s from=%s:2\n", name);
+    cr_assert(has(said, line), "%s", said);
+}
+
+Test(cli, logs_no_setting_below_its_log_level, .init = cr_redirect_stderr)
+{
+    cr_assert(eq(int, CLI("--log-level", "warn"), 7));
+    cr_assert(eq(str, (char *)logged(), ""));
+}
+
 /* ---- help and check-config ---- */
 
 static char *text_of(void (*print)(FILE *to))
 {
-    char *text = NULL;
-    size_t len;
-    FILE *to = open_memstream(&text, &len);
+    FILE *to = fmemopen(said, sizeof said, "w");
 
     print(to);
     fclose(to);
-    return text;
+    return said;
 }
 
 Test(cli, mentions_every_setting_in_its_help)
