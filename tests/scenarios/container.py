@@ -355,6 +355,6 @@ def guard(c):
 
 if __name__ == "__main__":
     main("The container", [
-        Part("64 MiB, everything at once", everything),
-        Part("without a budget", guard, fails=["killed for memory"], guard_only=True),
+        Part("64 MiB, everything at once", everything, takes=(220, 640)),
+        Part("without a budget", guard, fails=["killed for memory"], guard_only=True, takes=(0, 40)),
     ])
