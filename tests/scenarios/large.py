@@ -49,13 +49,14 @@ def upload(pipe, port, topic, n):
         pipe.send({"status": 0, "seconds": time.monotonic() - began, "text": repr(e)})
 
 
-def download(pipe, port, path):
-    """Status, Content-Length, bytes and checksum of what came."""
+def download(pipe, port, path, rate=0):
+    """Status, Content-Length, bytes and checksum of what came. `rate`: so many bytes a second,
+    through a small receive buffer; 0: as fast as it comes."""
     began = time.monotonic()
     out = {"status": 0, "length": -1, "got": 0, "crc": 0, "text": ""}
     try:
         s = socket.socket()
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262144)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536 if rate else 262144)
         s.settimeout(120)
         s.connect(("127.0.0.1", port))
         s.sendall(b"GET %s HTTP/1.1\r\nHost: sluice\r\n\r\n" % path.encode())
@@ -65,9 +66,19 @@ def download(pipe, port, path):
         while data or out["got"] < out["length"]:
             out["crc"] = zlib.crc32(data, out["crc"])
             out["got"] += len(data)
+            if rate:
+                time.sleep(max(0, began + out["got"] / rate - time.monotonic()))
             data = s.recv(1 << 18) if out["got"] < out["length"] else b""
             if not data:  # it is complete, or was cut: `got` tells
                 break
     except OSError as e:
         out["text"] = repr(e)
     pipe.send(dict(out, seconds=time.monotonic() - began))
+
+
+def result(child, pipe, seconds=600):
+    """What an upload or download in a child process said; it does not outlive the question."""
+    said = pipe.recv() if pipe.poll(seconds) else {"status": -1, "seconds": seconds, "text": "no end", "got": 0, "crc": 0}
+    child.kill()
+    child.join()
+    return said

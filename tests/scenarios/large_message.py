@@ -11,7 +11,7 @@ be, and each is held whole: memory must then pass the bound.
 import time
 
 from scenario import GiB, MiB, Part, Sampler, ScenarioBroker, is_sanitized, main, mib, quantile, settled, until
-from large import crc_of, download, slice_of, upload
+from large import crc_of, download, result, slice_of, upload
 from pairs import Pairs
 from readers import in_child
 
@@ -19,12 +19,6 @@ PAIRS, RATE = 20, 10  # messages a second for each
 MEMORY = 64 * MiB
 WHOLE = 16 * MiB
 BOUNDLESS = {"memory_limit": "8GiB", "publish_buffer": "4GiB", "inline_max": WHOLE, "max_batch_bytes": "64MiB"}
-
-
-def result(child, pipe, seconds=600):
-    said = pipe.recv() if pipe.poll(seconds) else {"status": -1, "seconds": seconds, "text": "no end", "got": 0}
-    child.join(5)
-    return said
 
 
 def times(figures, of, since, until_):

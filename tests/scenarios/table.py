@@ -47,7 +47,7 @@ def _guards(rows):
     out, names = [], dict.fromkeys(row["scenario"] for row in rows)
     for name in names:
         mine = [(row["part"], check, ok) for row in rows if row["scenario"] == name
-                for check, ok in row["results"].items()]
+                for check, ok in row["results"].items() if ok is not None]
         held = ["%s: %s" % (part, check) for part, check, ok in mine if ok]
         loose = ["%s: %s" % (part, check) for part, check, ok in mine if not ok]
         if held:

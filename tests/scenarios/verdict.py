@@ -13,6 +13,7 @@ class Report:
         self.title, self.began = title, time.monotonic()
         self.results = {}  # check: True, False or None (skipped)
         self.closeness = {}  # check: used / limit
+        self.skipped = {}  # check: why
         self.keys = []  # what the table at the end shows of this part
         print("\n== " + title, flush=True)
 
@@ -52,7 +53,7 @@ class Report:
         return ok
 
     def skip(self, name, why):
-        self.results[name] = None
+        self.results[name], self.skipped[name] = None, why
         self.figure(name, "", "skipped: " + why)
 
 
@@ -125,8 +126,13 @@ def run_part(part, args, title):
 
 
 def guard_verdict(part, report, title):
-    """The guard holds when every check named by it failed. One that did not run shows nothing."""
+    """The guard holds when every check named by it failed. One that did not run shows nothing;
+    a part that could not run at all is skipped with its reason."""
     verdict = Report(title + ": without its protection it fails")
+    if report.skipped and len(report.skipped) == len(report.results):
+        for name in part.fails:
+            verdict.skip(name, "; ".join(report.skipped.values()))
+        return verdict
     for name in part.fails:
         verdict.check(name, report.results.get(name) is False,
                       {True: "passes", False: "fails", None: "not run"}[report.results.get(name)],
@@ -157,7 +163,7 @@ def main(name, parts):
         list_parts(parts)
         return
     counts = {True: 0, False: 0, None: 0}
-    failed = []
+    lines = []
     for part in parts:
         if (args.only and part.name not in args.only) or (args.guard and not part.fails) or \
                 (part.guard_only and not args.guard):
@@ -170,10 +176,9 @@ def main(name, parts):
             write_result(args.results, name, part, report, judged)
         for check, result in judged.results.items():
             counts[result] += 1
-            if result is False:
-                failed.append("%s: %s" % (title, check))
-    print()
-    for line in failed:
-        print("FAILED  " + line)
+            if result is not True:
+                lines.append(("FAILED  %s: %s" % (title, check)) if result is False else
+                             "skipped  %s: %s: %s" % (title, check, judged.skipped[check]))
+    print("\n" + "".join(line + "\n" for line in lines), end="")
     print("%d passed, %d failed, %d skipped" % (counts[True], counts[False], counts[None]))
-    sys.exit(1 if counts[False] or not counts[True] else 0)
+    sys.exit(1 if counts[False] or not sum(counts.values()) else 0)
