@@ -16,7 +16,7 @@ import zlib
 
 from readers import LogReaders
 from scenario import (KiB, MiB, Part, Sampler, ScenarioBroker, acks, hammer, is_sanitized, main, mib, payload,
-                      post, quantile, settled, start_play, unacknowledged)
+                      post, quantile, settled, start_play, unacknowledged, until)
 
 CAP = 256 * KiB  # of output for one connection
 SLOW = 50
@@ -185,7 +185,8 @@ def stopped(c):
     with ScenarioBroker(**settings) as b:
         assert b.publish("large", body).status == 201
         with b.client() as asking:
-            connections = connections_of(asking)
+            connections = 1  # this one; that of the publish may be closing still
+            until(lambda: connections_of(asking) == connections, 10, what="alone")
             fds = b.open_fds()
             s, got = ask_and_stop(b, "/v1/topics/large/messages/0")
             time.sleep(5)
