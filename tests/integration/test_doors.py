@@ -88,7 +88,9 @@ DOORS = [
 ]
 
 # Routes that change something and bring no messages.
-NO_DOORS = {"POST /v1/topics/{}:purge", "PUT /v1/topics/{}", "PUT /v1/namespaces/{}"}
+NO_DOORS = {"POST /v1/topics/{}:purge", "PUT /v1/topics/{}", "PUT /v1/namespaces/{}",
+            # These take messages out, and move a subscription's cursor.
+            "POST /topics/persistent/{}/{}/{}/{}/message", "POST /topics/non-persistent/{}/{}/{}/{}/message"}
 
 
 class TheTable:
