@@ -12,7 +12,7 @@
 /* Chosen by measurement: DESIGN.md, "The allocator". */
 void heap_set_up(void)
 {
-    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 64 << 10);
     mallopt(M_TRIM_THRESHOLD, 256 << 10);
     mallopt(M_TOP_PAD, 64 << 10);
@@ -117,7 +117,9 @@ void heap_look(struct heap *h)
         return;
     malloc_trim(0);
     heap_sight_now(&after);
-    heap_count_used(&after);
+    /* As it was before: what others freed meanwhile, in an arena that had its turn, would
+     * count as spare that cannot be given back, and stay for good. */
+    after.used_bytes = before.used_bytes;
     heap_given(h, &after);
     LOG_DEBUG("heap", "given_back",
               LOG_I("bytes", (int64_t)before.anon_bytes - (int64_t)after.anon_bytes),
