@@ -33,6 +33,26 @@ bool packed_attribute(struct bytes *at, struct bytes *name, struct bytes *value)
     return take(at, name) && take(at, value);
 }
 
+size_t packed_attribute_len(struct bytes name, struct bytes value)
+{
+    return 1 + varint_len(name.len) + name.len + varint_len(value.len) + value.len;
+}
+
+size_t packed_attribute_put(uint8_t *out, struct bytes name, struct bytes value)
+{
+    uint8_t *p = out;
+
+    *p++ = PACKED_ATTRIBUTE;
+    p += varint_put(p, name.len);
+    if (name.len)
+        memcpy(p, name.data, name.len);
+    p += name.len;
+    p += varint_put(p, value.len);
+    if (value.len)
+        memcpy(p, value.data, value.len);
+    return (size_t)(p - out) + value.len;
+}
+
 /* All attributes stand together, so the run is found once and kept as one view. */
 static bool take_attributes(struct bytes *fields, struct packed_message *m)
 {

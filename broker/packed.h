@@ -53,4 +53,8 @@ MUST_CHECK enum err packed_next(struct bytes *at, struct packed_message *m);
 /* Walks m->attributes. False at the end. */
 bool packed_attribute(struct bytes *at, struct bytes *name, struct bytes *value);
 
+/* Writes one PACKED_ATTRIBUTE field, packed_attribute_len bytes; how many that was. */
+size_t packed_attribute_len(struct bytes name, struct bytes value);
+size_t packed_attribute_put(uint8_t *out, struct bytes name, struct bytes value);
+
 #endif

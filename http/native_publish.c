@@ -25,18 +25,9 @@ struct headers { /* what a publish says about its message; views into the reques
 
 static void pack_attribute(struct headers *h, struct bytes name, struct bytes value)
 {
-    uint8_t *out = h->attributes ? h->attributes + h->attributes_len : NULL;
-    size_t len = 1 + varint_len(name.len) + name.len + varint_len(value.len) + value.len;
-
-    h->attributes_len += len;
-    if (!out)
-        return;
-    *out++ = PACKED_ATTRIBUTE;
-    out += varint_put(out, name.len);
-    memcpy(out, name.data, name.len);
-    out += name.len;
-    out += varint_put(out, value.len);
-    memcpy(out, value.data, value.len);
+    if (h->attributes)
+        packed_attribute_put(h->attributes + h->attributes_len, name, value);
+    h->attributes_len += packed_attribute_len(name, value);
 }
 
 static void take_attribute(struct headers *h, struct bytes name, struct bytes value)

@@ -128,20 +128,13 @@ static void keep_names(struct request *r, struct publish *p, struct bytes produc
 {
     struct door_meta *meta = (struct door_meta *)p->meta;
     struct bytes name = bytes_str(PULSAR_PRODUCER);
-    uint8_t *to = meta->producer;
 
     p->topic = bytes_of(meta->topic, r->topic_len);
     memcpy(meta->topic, r->topic, r->topic_len);
     if (!producer.len)
         return;
-    *to++ = PACKED_ATTRIBUTE;
-    to += varint_put(to, name.len);
-    memcpy(to, name.data, name.len);
-    to += name.len;
-    to += varint_put(to, producer.len);
-    memcpy(to, producer.data, producer.len);
     p->one.attributes =
-        bytes_of(meta->producer, (size_t)(to - meta->producer) + producer.len);
+        bytes_of(meta->producer, packed_attribute_put(meta->producer, name, producer));
 }
 
 /* Nothing of a request that this refuses is stored. */

@@ -4,6 +4,7 @@
 #include "base64.h"
 #include "encode.h"
 #include "location.h"
+#include "sse_lines.h"
 
 #define FRAME_MOST    96u   /* the chunk, id, event */
 #define ENVELOPE_MOST 1024u /* of an object beside its texts */
@@ -43,26 +44,6 @@ size_t sse_chunk_size(const char *head)
 
 /* ---- lines ---- */
 
-/* Takes the next line from *text; false when that was the last. */
-static bool next_line(struct bytes *text, struct bytes *line)
-{
-    const char *p = text->data, *end = p, *lf, *cr;
-    size_t taken;
-
-    *line = *text;
-    if (!text->len)
-        return false;
-    lf = memchr(p, '\n', text->len);
-    end = lf ? lf : p + text->len;
-    cr = memchr(p, '\r', (size_t)(end - p));
-    if (!lf && !cr)
-        return false;
-    *line = bytes_of(p, (size_t)((cr ? cr : lf) - p));
-    taken = line->len + (cr && cr + 1 == lf ? 2 : 1);
-    *text = bytes_of(p + taken, text->len - taken);
-    return true;
-}
-
 static void put_line(struct out *o, struct bytes line)
 {
     out_text(o, line.len ? "data: " : "data:");
@@ -74,7 +55,7 @@ static void put_lines(struct out *o, struct bytes text)
 {
     struct bytes line;
 
-    while (next_line(&text, &line))
+    while (sse_next_line(&text, &line))
         put_line(o, line);
     put_line(o, line);
 }
@@ -85,7 +66,7 @@ static size_t lines_len(struct bytes text)
     struct bytes line;
     size_t len = 0;
 
-    while (next_line(&text, &line))
+    while (sse_next_line(&text, &line))
         len += line.len + (line.len ? 7 : 6);
     return len + line.len + (line.len ? 7 : 6);
 }

@@ -114,3 +114,22 @@ Test(packed, what_ends_too_early_or_has_an_unknown_tag_is_corrupt)
     cr_assert(eq(int, FIRST("\x01\x05"), ERR_CORRUPT));
     cr_assert(eq(int, FIRST("\x03\x04\x01" "a"), ERR_CORRUPT));
 }
+
+Test(packed, an_attribute_that_is_put_is_found_again)
+{
+    uint8_t room[64];
+    struct bytes name, value, at;
+    size_t len = packed_attribute_put(room, bytes_str("a"), bytes_str("b"));
+
+    len += packed_attribute_put(room + len, bytes_str("n"), bytes_of(NULL, 0));
+    cr_assert(eq(sz, len, packed_attribute_len(bytes_str("a"), bytes_str("b")) +
+                              packed_attribute_len(bytes_str("n"), bytes_of(NULL, 0))));
+    at = bytes_of(room, len);
+    cr_assert(packed_attribute(&at, &name, &value));
+    expect(name, "a");
+    expect(value, "b");
+    cr_assert(packed_attribute(&at, &name, &value));
+    expect(name, "n");
+    expect(value, "");
+    cr_assert(not(packed_attribute(&at, &name, &value)));
+}
