@@ -1,4 +1,5 @@
 #include "config.h"
+#include "config_form.h"
 #include "config_table.h"
 
 #include <assert.h>
@@ -29,14 +30,23 @@ __attribute__((format(printf, 2, 3))) static enum err fail(struct load *l,
     return ERR_BAD_INPUT;
 }
 
-/* Takes over one value; `place` reads in front of ": expected ...". */
+/* A value as an error may show it. */
+static const char *shown(const struct config_setting *s, const char *value)
+{
+    return s->type == CONFIG_SECRET ? "..." : value;
+}
+
+/* Takes over one value; `place` reads in front of ": expected ...", and has no secret. */
 static enum err set(struct load *l, const struct config_setting *s, const char *value,
                     enum config_place from, unsigned line, const char *place)
 {
     struct config_origin *o = &l->c->origins[s - config_table];
-    char expected[256];
+    char expected[256], why[CONFIG_WHY_SIZE];
 
-    if (config_put(l->c, s, value)) {
+    if (s->type == CONFIG_SECRET) {
+        if (config_form_secret(value, (char *)l->c + s->field, why))
+            return fail(l, "%s: %s", place, why);
+    } else if (config_put(l->c, s, value)) {
         config_expected(s, expected, sizeof expected);
         return fail(l, "%s: expected %s", place, expected);
     }
@@ -100,8 +110,9 @@ static enum err read_line(struct load *l, char *line, unsigned number)
     if (!*name)
         return ERR_OK;
     value = strchr(name, '=');
-    if (!value)
-        return fail(l, "%s:%u: %s: expected `name = value`", file, number, name);
+    if (!value) /* of the line no more than its first word: a secret may follow */
+        return fail(l, "%s:%u: %.*s: expected `name = value`", file, number,
+                    (int)strcspn(name, " \t"), name);
     *value++ = '\0';
     name = trim(name);
     value = trim(value);
@@ -114,7 +125,8 @@ static enum err read_line(struct load *l, char *line, unsigned number)
         return fail(l, "%s:%u: %s is there twice: it was set in line %u already", file,
                     number, name, l->file_line[row]);
     l->file_line[row] = number;
-    snprintf(place, sizeof place, "%s:%u: %s = %s", file, number, name, value);
+    snprintf(place, sizeof place, "%s:%u: %s = %s", file, number, name,
+             shown(s, value));
     return set(l, s, value, CONFIG_FROM_FILE, number, place);
 }
 
@@ -213,6 +225,8 @@ static enum err read_variable(struct load *l, const char *entry)
                     "%.*s: the environment names no such setting; `sluice --help` "
                     "lists them",
                     (int)len, entry);
+    if (s->type == CONFIG_SECRET) /* its entry shows it */
+        return set(l, s, equals + 1, CONFIG_FROM_ENV, 0, name);
     return set(l, s, equals + 1, CONFIG_FROM_ENV, 0, entry);
 }
 
@@ -291,7 +305,7 @@ static enum err read_flag(struct load *l, const struct flag *f)
     if (l->flag_given[row])
         return fail(l, "%s: is there twice; expected once", f->name);
     l->flag_given[row] = true;
-    snprintf(place, sizeof place, "%s %s", f->name, f->value);
+    snprintf(place, sizeof place, "%s %s", f->name, shown(s, f->value));
     return set(l, s, f->value, CONFIG_FROM_FLAG, 0, place);
 }
 

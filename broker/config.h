@@ -31,7 +31,9 @@
 #define CONFIG_PATH_SIZE    1024             /* with the closing 0 */
 #define CONFIG_VALUE_SIZE   CONFIG_PATH_SIZE /* any value as text */
 #define CONFIG_ERROR_SIZE   4096
-#define CONFIG_SETTINGS     41 /* rows of the table */
+#define CONFIG_SECRET_SIZE  8193             /* a key, with the closing 0 */
+#define CONFIG_NAME_SIZE    256              /* a topic's, a cookie's, with the closing 0 */
+#define CONFIG_SETTINGS     55               /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -39,6 +41,18 @@
 #define CONFIG_ATTRIBUTES_MAX_BYTES   8192 /* names and values of a message together */
 
 enum config_log_format { CONFIG_LOG_LOGFMT, CONFIG_LOG_JSON };
+
+enum config_jwt_alg { /* in the order of the table's words */
+    CONFIG_HS256,
+    CONFIG_HS384,
+    CONFIG_HS512,
+    CONFIG_RS256,
+    CONFIG_RS384,
+    CONFIG_RS512,
+    CONFIG_ES256,
+    CONFIG_ES384,
+    CONFIG_ES512,
+};
 
 enum config_place {
     CONFIG_FROM_DEFAULT = 0,
@@ -99,6 +113,21 @@ struct config {
     _Atomic uint64_t topic_rate_messages, topic_rate_bytes;
     _Atomic uint64_t caller_rate_messages, caller_rate_bytes;
     _Atomic uint64_t rate_burst_ms;
+
+    /* The Mercure hub. Keys are text: a secret's, or a public key's PEM; "": not given. */
+    char mercure_publisher_jwt_key[CONFIG_SECRET_SIZE];
+    enum config_jwt_alg mercure_publisher_jwt_alg;
+    char mercure_subscriber_jwt_key[CONFIG_SECRET_SIZE];
+    enum config_jwt_alg mercure_subscriber_jwt_alg;
+    bool mercure_anonymous, mercure_subscriptions;
+    char mercure_topic[CONFIG_NAME_SIZE];
+    uint64_t mercure_ttl_ms;              /* 0: default_ttl */
+    uint64_t mercure_heartbeat_ms;        /* 0: none */
+    uint64_t mercure_dispatch_timeout_ms; /* 0: none */
+    uint64_t mercure_write_timeout_ms;    /* 0: a stream has no end */
+    char mercure_cookie_name[CONFIG_NAME_SIZE];
+    char mercure_cors_origins[CONFIG_PATH_SIZE];    /* config_form.h walks them; "": none */
+    char mercure_publish_origins[CONFIG_PATH_SIZE]; /* the same */
 
     /* The process. */
     uint64_t loops; /* HTTP threads */

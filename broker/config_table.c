@@ -1,6 +1,7 @@
 #include "config_table.h"
 
 #include "base/text.h"
+#include "config_form.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -20,7 +21,14 @@
 #define MESSAGES "Messages"
 #define WAITING  "Waiting"
 #define RATES    "Rate limits"
+#define MERCURE  "Mercure hub"
 #define PROCESS  "Process"
+
+/* enum config_jwt_alg */
+#define JWT_ALGS                                                                       \
+    {                                                                                  \
+        "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "ES512" \
+    }
 
 #define RATE_MOST ((uint64_t)1000000000)
 
@@ -144,6 +152,49 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
       .preset = "250ms", .live = true,
       .help = "Who was quiet for this long may send at once what it allows for this long." },
 
+    { "mercure_publisher_jwt_key", MERCURE, CONFIG_SECRET, FIELD(mercure_publisher_jwt_key),
+      .preset = "unset",
+      .help = "Key that publishers' tokens are checked with; unset: nobody publishes." },
+    { "mercure_publisher_jwt_alg", MERCURE, CONFIG_CHOICE, FIELD(mercure_publisher_jwt_alg),
+      .preset = "HS256", .choices = JWT_ALGS,
+      .help = "The one algorithm of publishers' tokens." },
+    { "mercure_subscriber_jwt_key", MERCURE, CONFIG_SECRET, FIELD(mercure_subscriber_jwt_key),
+      .preset = "unset",
+      .help = "Key that subscribers' tokens are checked with; unset: no token is good." },
+    { "mercure_subscriber_jwt_alg", MERCURE, CONFIG_CHOICE, FIELD(mercure_subscriber_jwt_alg),
+      .preset = "HS256", .choices = JWT_ALGS,
+      .help = "The one algorithm of subscribers' tokens." },
+    { "mercure_anonymous", MERCURE, CONFIG_BOOL, FIELD(mercure_anonymous),
+      .preset = "false",
+      .help = "Who has no token may subscribe, to what is not private; else 401." },
+    { "mercure_subscriptions", MERCURE, CONFIG_BOOL, FIELD(mercure_subscriptions),
+      .preset = "false",
+      .help = "Who subscribes is told as updates, and can be asked for." },
+    { "mercure_topic", MERCURE, CONFIG_TOPIC, FIELD(mercure_topic),
+      .preset = "mercure",
+      .help = "The topic that holds the hub's updates; only the hub publishes to it." },
+    { "mercure_ttl", MERCURE, CONFIG_DURATION, FIELD(mercure_ttl_ms), 0, 36500 * DAY,
+      .preset = "0s",
+      .help = "Life of an update; 0: default_ttl." },
+    { "mercure_heartbeat", MERCURE, CONFIG_DURATION, FIELD(mercure_heartbeat_ms), 0, HOUR,
+      .preset = "40s",
+      .help = "A subscriber without news is sent a comment this often; 0: never." },
+    { "mercure_dispatch_timeout", MERCURE, CONFIG_DURATION,
+      FIELD(mercure_dispatch_timeout_ms), 0, HOUR, .preset = "5s",
+      .help = "A subscriber that takes longer than this for an update is cut; 0: any time." },
+    { "mercure_write_timeout", MERCURE, CONFIG_DURATION, FIELD(mercure_write_timeout_ms), 0,
+      DAY, .preset = "600s",
+      .help = "A subscription ends after 80 to 100 % of this, its client comes back; 0: never." },
+    { "mercure_cookie_name", MERCURE, CONFIG_COOKIE, FIELD(mercure_cookie_name),
+      .preset = "mercureAuthorization",
+      .help = "The cookie that a token may come in." },
+    { "mercure_cors_origins", MERCURE, CONFIG_ORIGINS, FIELD(mercure_cors_origins),
+      .preset = "none",
+      .help = "Pages that may use the hub from a browser, with its cookie." },
+    { "mercure_publish_origins", MERCURE, CONFIG_ORIGINS, FIELD(mercure_publish_origins),
+      .preset = "none",
+      .help = "Pages that may publish with the token of a cookie." },
+
     { "loops", PROCESS, CONFIG_COUNT, FIELD(loops), 0, 256,
       .derived = "one per core, at most one per 16MiB of memory_limit",
       .help = "HTTP threads; 0 is auto." },
@@ -242,6 +293,14 @@ enum err config_put(struct config *c, const struct config_setting *s, const char
         return put_text(field, CONFIG_PATH_SIZE, text);
     case CONFIG_ADDRESS:
         return put_address(field, text);
+    case CONFIG_SECRET:
+        return config_form_secret(text, field, NULL);
+    case CONFIG_TOPIC:
+        return config_form_topic(text, field);
+    case CONFIG_COOKIE:
+        return config_form_cookie(text, field);
+    case CONFIG_ORIGINS:
+        return config_form_origins(text, field);
     }
     return ERR_BAD_INPUT;
 }
@@ -282,7 +341,15 @@ void config_value(const struct config *c, const struct config_setting *s, char *
         return;
     case CONFIG_PATH:
     case CONFIG_ADDRESS:
+    case CONFIG_TOPIC:
+    case CONFIG_COOKIE:
         snprintf(out, size, "%s", (const char *)field);
+        return;
+    case CONFIG_SECRET:
+        snprintf(out, size, "%s", *(const char *)field ? "set" : "unset");
+        return;
+    case CONFIG_ORIGINS:
+        snprintf(out, size, "%s", *(const char *)field ? (const char *)field : "none");
         return;
     }
 }
@@ -349,6 +416,20 @@ void config_range(const struct config_setting *s, char *out, size_t size)
         return;
     case CONFIG_ADDRESS:
         snprintf(out, size, "ADDRESS:PORT, such as 127.0.0.1:7070, [::1]:7070 or :7070");
+        return;
+    case CONFIG_SECRET:
+        snprintf(out, size, "unset, a key, or @FILE that has one; at most %d bytes",
+                 CONFIG_SECRET_SIZE - 1);
+        return;
+    case CONFIG_TOPIC:
+        snprintf(out, size, "a topic's name, at most %d bytes", STORE_TOPIC_NAME_MAX);
+        return;
+    case CONFIG_COOKIE:
+        snprintf(out, size, "a cookie's name, below %d bytes", CONFIG_NAME_SIZE);
+        return;
+    case CONFIG_ORIGINS:
+        snprintf(out, size, "none, *, or origins such as https://example.com, "
+                            "https://*.example.com:8443");
         return;
     }
 }

@@ -19,6 +19,10 @@ enum config_type {
     CONFIG_CHOICE,   /* an enum: the place in `choices` */
     CONFIG_PATH,     /* char[CONFIG_PATH_SIZE] */
     CONFIG_ADDRESS,  /* char[ADDRESS_TEXT_SIZE], checked by address_parse */
+    CONFIG_SECRET,   /* char[CONFIG_SECRET_SIZE]; shown as `set` or `unset`, nowhere as it is */
+    CONFIG_TOPIC,    /* char[CONFIG_NAME_SIZE], a topic's name */
+    CONFIG_COOKIE,   /* char[CONFIG_NAME_SIZE], a cookie's name */
+    CONFIG_ORIGINS,  /* char[CONFIG_PATH_SIZE], a list; `none`: "" */
 };
 
 struct config_setting { /* a row */
@@ -29,7 +33,7 @@ struct config_setting { /* a row */
     uint64_t least, most;   /* of numbers */
     const char *preset;     /* the default as text; NULL: derived */
     const char *derived;    /* how, in words, when preset is NULL */
-    const char *choices[5]; /* CONFIG_CHOICE: the words, NULL after the last */
+    const char *choices[10]; /* CONFIG_CHOICE: the words, NULL after the last */
     bool live;              /* an _Atomic uint64_t, which tune.h changes while running */
     const char *help;       /* what it is, without range and default; one line */
 };
@@ -46,12 +50,13 @@ MUST_CHECK enum err config_put(struct config *c, const struct config_setting *s,
                                const char *text);
 
 /* One log line for each setting in force, at level info: its name, config_value and
- * config_origin. No setting is a secret; a row that is one must be left out here. */
+ * config_origin. */
 void config_log(const struct config *c);
 
 /* All below fill `out` with a closing 0 and cut what is longer than `size`. */
 
-/* The value in force in the form that config_put accepts: "16MiB". */
+/* The value in force in the form that config_put accepts: "16MiB". Of a secret only whether
+ * there is one: `unset`, or `set`, which config_put refuses. */
 void config_value(const struct config *c, const struct config_setting *s, char *out,
                   size_t size);
 /* Where it came from: "default", "derived: memory_limit / 4",

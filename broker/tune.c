@@ -94,6 +94,8 @@ static bool differs(const struct config *a, const struct config *b,
 {
     char of_a[CONFIG_VALUE_SIZE], of_b[CONFIG_VALUE_SIZE];
 
+    if (s->type == CONFIG_SECRET) /* two keys are both "set" */
+        return strcmp((const char *)a + s->field, (const char *)b + s->field) != 0;
     config_value(a, s, of_a, sizeof of_a);
     config_value(b, s, of_b, sizeof of_b);
     return strcmp(of_a, of_b) != 0;

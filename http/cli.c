@@ -46,12 +46,16 @@ static void print_setting(FILE *to, const struct config_setting *s)
 
     config_flag(s, flag, sizeof flag);
     config_range(s, range, sizeof range);
-    fprintf(to, "  %-*s ", NAME_COLUMNS - 3, flag);
+    if (strlen(flag) > NAME_COLUMNS - 3)
+        fprintf(to, "  %s\n%*s", flag, NAME_COLUMNS, "");
+    else
+        fprintf(to, "  %-*s ", NAME_COLUMNS - 3, flag);
     wrap(to, s->help);
     fprintf(to, "\n%*s", NAME_COLUMNS, "");
     if (s->derived)
         snprintf(rest, sizeof rest, "[auto: %s; %s]", s->derived, range);
-    else if (s->type == CONFIG_PATH || s->type == CONFIG_ADDRESS)
+    else if (s->type == CONFIG_PATH || s->type == CONFIG_ADDRESS || s->type == CONFIG_TOPIC ||
+             s->type == CONFIG_COOKIE)
         snprintf(rest, sizeof rest, "[%s]", s->preset);
     else
         snprintf(rest, sizeof rest, "[%s; %s]", s->preset, range);

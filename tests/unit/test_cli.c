@@ -153,7 +153,7 @@ Test(cli, logs_no_setting_below_its_log_level, .init = cr_redirect_stderr)
     cr_assert(eq(str, (char *)logged(), ""));
 }
 
-/* ---- help and check-config ---- */
+/* ---- keys ---- */
 
 static char *text_of(void (*print)(FILE *to))
 {
@@ -164,13 +164,45 @@ static char *text_of(void (*print)(FILE *to))
     return said;
 }
 
+Test(cli, does_not_log_a_key, .init = cr_redirect_stderr)
+{
+    environment = (char *[]){ "SLUICE_MERCURE_PUBLISHER_JWT_KEY=geheim", NULL };
+    cr_assert(eq(int, CLI(), 7));
+    cr_assert(eq(str, served_config.mercure_publisher_jwt_key, "geheim"));
+    logged();
+    cr_assert(has(said, " name=mercure_publisher_jwt_key value=set "
+                        "from=SLUICE_MERCURE_PUBLISHER_JWT_KEY\n"));
+    cr_assert(has(said, " name=mercure_subscriber_jwt_key value=unset from=default\n"));
+    cr_assert(not(has(said, "geheim")));
+}
+
+static void print_with_a_key(FILE *to)
+{
+    struct config c;
+    char error[CONFIG_ERROR_SIZE], *none[] = { NULL };
+    char *env[] = { "SLUICE_MERCURE_PUBLISHER_JWT_KEY=geheim", NULL };
+
+    cr_assert(eq(int, config_load(&c, 0, none, env, NULL, error), ERR_OK));
+    cli_settings(&c, to);
+}
+
+Test(cli, does_not_print_a_key)
+{
+    char *text = text_of(print_with_a_key);
+
+    cr_assert(has(text, "mercure_publisher_jwt_key = set "));
+    cr_assert(not(has(text, "geheim")));
+}
+
+/* ---- help and check-config ---- */
+
 Test(cli, mentions_every_setting_in_its_help)
 {
     char *help = text_of(cli_help), flag[64], line[80];
 
     for (size_t i = 0; i < CONFIG_SETTINGS; i++) {
         config_flag(&config_table[i], flag, sizeof flag);
-        snprintf(line, sizeof line, "\n  %s ", flag);
+        snprintf(line, sizeof line, "\n  %s", flag);
         cr_expect(has(help, line), "%s", flag);
     }
 }
