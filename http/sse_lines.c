@@ -2,8 +2,9 @@
 
 #define WINDOW 128 /* most lines are shorter */
 
-/* Up to the CR or LF that comes first. Looks ahead by no more than it has passed already,
- * so that a text of nothing but CRs is not read to its end for each of them. */
+/* Up to the CR or LF that comes first. Looks ahead by no more than it has passed
+ * already, so that a text of nothing but CRs is not read to its end for each of them.
+ */
 static size_t line_len(const char *p, size_t len)
 {
     for (size_t at = 0, window = WINDOW; at < len; at += window, window *= 2) {
