@@ -74,6 +74,8 @@ int net_connect_start(const struct net_target *to, unsigned index)
     if (fd < 0)
         die("socket");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (to->receive_buffer) /* before the connection, which tells its window */
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &to->receive_buffer, sizeof to->receive_buffer);
     bind_source(fd, to, index);
     if (connect(fd, (const struct sockaddr *)&to->addr, sizeof to->addr) < 0 &&
         errno != EINPROGRESS) {

@@ -19,6 +19,7 @@ struct net_target {
     char host[64]; /* for the Host header */
     uint32_t source;     /* the first source address, in host order */
     unsigned per_source; /* connections of one address */
+    int receive_buffer;  /* SO_RCVBUF of connections; 0: the kernel's */
 };
 
 /* "127.0.0.1:8080" or "localhost:8080"; ends the program when it is neither. */
