@@ -88,6 +88,11 @@ static enum err since(struct fetch *f, int64_t time_ms, uint64_t *offset)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+enum err fetch_find_id(struct fetch *f, struct bytes id, uint64_t *offset)
+{
+    return f->ops->read_find_id(f->reader, f->topic.id, id, offset);
+}
+
 enum err fetch_resolve(struct fetch *f, struct fetch_from from, uint64_t *offset)
 {
     *offset = 0;

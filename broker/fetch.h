@@ -49,6 +49,9 @@ MUST_CHECK enum err fetch_renew(struct fetch *f);
 /* Turns `from` into an offset. */
 MUST_CHECK enum err fetch_resolve(struct fetch *f, struct fetch_from from, uint64_t *offset);
 
+/* The first message with this id that is left; its time may be over. ERR_NOT_FOUND: none. */
+MUST_CHECK enum err fetch_find_id(struct fetch *f, struct bytes id, uint64_t *offset);
+
 /* The first live message's offset, or the next offset when there is none. */
 MUST_CHECK enum err fetch_earliest(struct fetch *f, uint64_t *offset);
 

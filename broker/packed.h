@@ -40,6 +40,7 @@ enum packed_tag {
 
 struct packed_message {      /* views into the packed buffer */
     struct bytes body;
+    struct bytes id; /* never packed: a batch's have none */
     struct bytes key;
     struct bytes content_type; /* static text for PACKED_JSON and PACKED_TEXT */
     struct bytes attributes;   /* the run of fields, tags included; see packed_attribute */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define ID_ROW_BYTES    32u /* of an id in the store's index, beside the id */
 #define RECORD_OVERHEAD 96u /* keys, index and page slack of a message in the store */
 
 uint64_t publish_ttl(uint64_t topic_ttl_ms, uint64_t default_ttl_ms, bool has_ttl,
@@ -114,6 +115,7 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
         publish_ttl(p->topic_ttl_ms, p->default_ttl_ms, says->has_ttl, says->ttl_ms);
     struct record r = { .time_ms = t->now_ms,
                         .expires_ms = expiry(ttl_ms, t->now_ms),
+                        .id = m->id,
                         .key = m->key,
                         .content_type = m->content_type,
                         .attributes = join(untag(m->attributes), shared, room),
@@ -189,6 +191,13 @@ static void publish_done(struct job *j, enum err e)
         p->refusal = PUBLISH_STORE_FULL;
 }
 
+/* In the record, and in the index, whose pages may be half empty. That it changes a page of
+ * the index is in JOB_PAGE_BYTES of the writer: a topic's row and its page are one for all. */
+static size_t id_cost(struct bytes id)
+{
+    return id.len ? id.len + 2 * (id.len + ID_ROW_BYTES) : 0;
+}
+
 /* What it may add to a transaction. A batch is packed with its keys and attributes. */
 static size_t cost(const struct publish *p)
 {
@@ -197,7 +206,7 @@ static size_t cost(const struct publish *p)
     if (p->batch)
         return p->body_len + p->count * (RECORD_OVERHEAD + m->attributes.len);
     return p->body_len + RECORD_OVERHEAD + m->key.len + m->content_type.len +
-           m->attributes.len;
+           m->attributes.len + id_cost(m->id);
 }
 
 static void pay(struct rate_ticket *t, const struct publish *p)
@@ -213,6 +222,7 @@ void publish_submit(struct publish *p, struct rate_ticket *ticket)
 {
     p->job.run = publish_run;
     p->job.done = publish_done;
+    assert(p->one.id.len <= RECORD_ID_MAX); /* doors refuse a longer one */
     if (!p->batch)
         p->count = 1;
     p->job.cost = cost(p);

@@ -75,7 +75,7 @@ enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appended, bool b
     if (appended > max)
         max = appended;
     e = s->ops->expire_step(s->store, now_ms, (unsigned)max, &step);
-    s->taken = step.messages;
+    s->taken = step.spent;
     if (!e && !step.more)
         sweep_look_ahead(s);
     return e;

@@ -21,7 +21,7 @@ struct sweep {
     bool trash;            /* something waits in the trash that may be freed now */
     int64_t next_due_ms;   /* wall clock; 0: nothing becomes due */
     int64_t held_until_ms; /* when the first download loses its hold; 0: none has one */
-    uint64_t taken;        /* records that the last step took out */
+    uint64_t taken;        /* what the last step spent, in records */
     uint64_t held;         /* blobs that wait for downloads */
 };
 

@@ -83,6 +83,10 @@ void encode_message(struct out *o, uint64_t offset, const struct record *r,
 {
     out_text(o, "{\"offset\":");
     out_u64(o, offset);
+    if (r->id.len) {
+        out_text(o, ",\"id\":");
+        out_str(o, r->id);
+    }
     out_text(o, ",\"time\":");
     out_time(o, r->time_ms);
     if (r->expires_ms) {

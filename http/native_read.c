@@ -40,7 +40,7 @@ static size_t least_page(const struct store_entry *m)
 {
     const struct record *r = &m->record;
     size_t body = r->blob_id ? LOCATION_ROOM : encode_body_most(r->body);
-    size_t names = r->key.len + r->content_type.len + r->attributes.len;
+    size_t names = r->id.len + r->key.len + r->content_type.len + r->attributes.len;
 
     return body + ESCAPE_FACTOR * names + USUAL_BYTES + ENVELOPE_BYTES + OVERHEAD_BYTES;
 }

@@ -64,6 +64,7 @@ static void add_headers(struct request *r, const struct store_entry *m)
         text_format_time(time, m->record.expires_ms);
         reply_header(r, "Message-Expires-At", time);
     }
+    add_text(r, "Message-Id", m->record.id);
     add_text(r, "Message-Key", m->record.key);
     if (m->record.content_type.len)
         add_text(r, MHD_HTTP_HEADER_CONTENT_TYPE, m->record.content_type);

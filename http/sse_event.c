@@ -146,7 +146,8 @@ void sse_put_event(struct out *o, uint64_t offset, const struct record *r, const
 
 size_t sse_event_most(const struct record *r, bool envelope)
 {
-    size_t names = ESCAPE_FACTOR * (r->key.len + r->content_type.len + r->attributes.len);
+    size_t names = ESCAPE_FACTOR *
+                   (r->id.len + r->key.len + r->content_type.len + r->attributes.len);
 
     if (r->blob_id)
         return FRAME_MOST + ENVELOPE_MOST + LOCATION_ROOM + names;

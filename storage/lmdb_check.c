@@ -11,6 +11,8 @@
  *   6. Every record belongs to a topic, or to a topic in the trash.
  *   7. A namespace's figures are the sums of the topics whose names begin with its prefix.
  *   8. Every cursor is of a topic, and not beyond its next offset.
+ *   9. Every record with an id has a row in the index of ids, and every row there has a
+ *      record with that id.
  */
 #include "lmdb_internal.h"
 #include "base/log.h"
@@ -78,6 +80,15 @@ static bool is_indexed(const struct check *c, uint64_t topic_id,
            at->offset - get_be64((const uint8_t *)k.mv_data + 16) < get_be32(v.mv_data);
 }
 
+static bool has_id_row(const struct check *c, uint64_t topic_id,
+                       const struct store_entry *at)
+{
+    uint8_t key[ID_KEY_MAX];
+    struct bytes whole = lmdb_id_key(key, topic_id, at->record.id, at->offset);
+
+    return has_row(c, TABLE_IDS, whole.data, whole.len);
+}
+
 static enum err check_blob(const struct check *c, uint64_t topic_id,
                            const struct record *record)
 {
@@ -115,6 +126,8 @@ static enum err check_record(const struct check *c, const struct topic_state *t,
     *last_ms = at->record.time_ms;
     if (at->record.expires_ms && !is_indexed(c, t->id, at))
         return broken(c, "a message that will never expire", t->id, at->offset);
+    if (at->record.id.len && !has_id_row(c, t->id, at))
+        return broken(c, "an id that will never be found", t->id, at->offset);
     return at->record.blob_id ? check_blob(c, t->id, &at->record) : ERR_OK;
 }
 
@@ -181,7 +194,7 @@ static enum err check_namespaces(const struct check *c)
     return ERR_OK;
 }
 
-/* ---- cursors ---- */
+/* ---- cursors and ids ---- */
 
 static enum err check_cursor(const struct check *c, MDB_val k, MDB_val v)
 {
@@ -204,18 +217,38 @@ static enum err check_cursor(const struct check *c, MDB_val k, MDB_val v)
     return ERR_OK;
 }
 
-static enum err check_cursors(const struct check *c)
+/* Of a live topic, or of one that waits in the trash. */
+static enum err check_id(const struct check *c, MDB_val k, MDB_val v)
+{
+    uint8_t key[LOG_KEY_LEN];
+    MDB_val at = val_of(key, sizeof key);
+    uint64_t topic_id, offset;
+    struct record r;
+    struct bytes id;
+
+    (void)v;
+    if (!lmdb_id_key_parse(bytes_of_val(k), &topic_id, &id, &offset))
+        return broken(c, "the row of an id", 0, k.mv_size);
+    log_key(key, topic_id, offset);
+    if (mdb_get(c->r->txn, c->r->store->dbi[TABLE_LOG], &at, &v) ||
+        record_decode(bytes_of_val(v), &r) || !bytes_eq(r.id, id))
+        return broken(c, "an id without its message", topic_id, offset);
+    return ERR_OK;
+}
+
+static enum err check_rows(const struct check *c, enum table t,
+                           enum err (*check_row)(const struct check *, MDB_val, MDB_val))
 {
     struct store *s = c->r->store;
     enum err e = ERR_OK;
     MDB_cursor *at;
     MDB_val k, v;
-    int rc = mdb_cursor_open(c->r->txn, s->dbi[TABLE_CURSORS], &at);
+    int rc = mdb_cursor_open(c->r->txn, s->dbi[t], &at);
 
     if (rc)
         return lmdb_error(s, "check", rc);
     while (!e && !(rc = mdb_cursor_get(at, &k, &v, MDB_NEXT)))
-        e = check_cursor(c, k, v);
+        e = check_row(c, k, v);
     mdb_cursor_close(at);
     return e || rc == MDB_NOTFOUND ? e : lmdb_error(s, "check", rc);
 }
@@ -300,7 +333,9 @@ static enum err check_all(struct check *c)
     if (!e)
         e = check_namespaces(c);
     if (!e)
-        e = check_cursors(c);
+        e = check_rows(c, TABLE_CURSORS, check_cursor);
+    if (!e)
+        e = check_rows(c, TABLE_IDS, check_id);
     return e ? e : check_strangers(c);
 }
 

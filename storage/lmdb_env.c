@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_VERSION 2u
+#define FORMAT_VERSION 3u
 #define FORMAT_OLDEST  1u /* that is read, and made the newest at open */
 #define RESERVE_LEAST  ((uint64_t)8 << 20)
 #define RESERVE_SHARE  16 /* of map_size */
@@ -23,6 +23,7 @@ static const char *const table_names[TABLES] = {
     [TABLE_TOPICS] = "topics", [TABLE_LOG] = "log",         [TABLE_DUE] = "due",
     [TABLE_BLOBS] = "blobs",   [TABLE_UPLOADS] = "uploads", [TABLE_TRASH] = "trash",
     [TABLE_NAMESPACES] = "namespaces", [TABLE_CURSORS] = "cursors",
+    [TABLE_IDS] = "ids",
 };
 
 static enum err refuse(const struct store *s, const char *event, const char *reason,
@@ -139,8 +140,9 @@ static enum err write_version(struct store *s)
                         bytes_of(version, sizeof version));
 }
 
-/* All that older versions have is still read: only the number has to change. An older
- * program would take the records of topics that we write for damaged. */
+/* All that older versions have is still read, and none of it has an id to be indexed: only
+ * the number has to change. An older program would take records that we write for damaged,
+ * or leave ids behind. */
 static enum err check_version(struct store *s)
 {
     MDB_val key = val_of("format", 6), found;

@@ -26,7 +26,7 @@ struct due_row {
 /* What one step may still do, and what it did. */
 struct sweep {
     int64_t now_ms;
-    unsigned left, rows_left;
+    unsigned max, rows_left;
     struct store_step *out;
 };
 
@@ -143,15 +143,19 @@ static void count_expired(struct store_counters *c, uint64_t *live,
     *live_bytes -= size;
 }
 
+static bool is_over(const struct sweep *sw)
+{
+    return sw->out->spent >= sw->max;
+}
+
 static enum err expire_one(struct store *s, struct store_topic *t, MDB_cursor *c,
-                           const struct record *r, struct sweep *sw)
+                           uint64_t offset, const struct record *r, struct sweep *sw)
 {
     uint64_t size = record_size(r);
-    enum err e = lmdb_log_take_out(s, c, r);
+    enum err e = lmdb_log_take_out(s, c, t->state.id, offset, r, &sw->out->spent);
 
     if (e)
         return e;
-    sw->left--;
     sw->out->messages++;
     sw->out->bytes += size;
     lmdb_namespaces_add(s, t, 0, -1, -(int64_t)size);
@@ -171,7 +175,7 @@ static enum err expire_row(struct store *s, struct store_topic *t, MDB_cursor *c
     enum err e = lmdb_log_seek(s, c, row->topic_id, row->first, &at, &v);
 
     for (; !e && at < end; e = lmdb_log_next(s, c, row->topic_id, &at, &v)) {
-        if (!sw->left) {
+        if (is_over(sw)) {
             row->count = (uint32_t)(end - at);
             row->first = at;
             return ERR_OK;
@@ -180,7 +184,7 @@ static enum err expire_row(struct store *s, struct store_topic *t, MDB_cursor *c
             return corrupt(s);
         if (!r.expires_ms || r.expires_ms > sw->now_ms)
             continue; /* whatever the row says, never what may still be delivered */
-        e = expire_one(s, t, c, &r, sw);
+        e = expire_one(s, t, c, at, &r, sw);
         if (e)
             return e;
     }
@@ -207,7 +211,7 @@ static enum err sweep_topic(struct store *s, struct store_topic *t, struct due_r
 static enum err sweep_row(struct store *s, const struct due_row *row, struct sweep *sw)
 {
     struct due_row rest = *row;
-    unsigned before = sw->left;
+    uint64_t before = sw->out->spent;
     struct store_topic *t;
     enum err e = lmdb_topics_find_id(s, row->topic_id, &t);
 
@@ -220,8 +224,8 @@ static enum err sweep_row(struct store *s, const struct due_row *row, struct swe
     if (e)
         return e;
     sw->rows_left--;
-    if (sw->left == before)
-        sw->left--; /* so that a step over rows without records ends, too */
+    if (sw->out->spent == before)
+        sw->out->spent++; /* so that a step over rows without records ends, too */
     e = delete_row(s, row);
     return e || !rest.count ? e : put_row(s, &rest);
 }
@@ -238,7 +242,7 @@ enum err lmdb_expiry_step(struct store *s, int64_t now_ms, unsigned max,
         e = lmdb_expiry_flush(s);
     if (!e)
         e = first_row(s, now_ms, &row);
-    while (!e && sw.left && sw.rows_left) {
+    while (!e && !is_over(&sw) && sw.rows_left) {
         e = sweep_row(s, &row, &sw);
         if (!e)
             e = first_row(s, now_ms, &row);

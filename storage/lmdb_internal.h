@@ -9,6 +9,7 @@
  *   lmdb_namespaces  prefixes of names with figures of their own
  *   lmdb_cursors  how far the subscriptions of topics have come
  *   lmdb_log      append and take out
+ *   lmdb_ids      where the message with an id is
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
  *   lmdb_expiry   what is due, in runs
  *   lmdb_blobs    chunks and uploads
@@ -44,6 +45,7 @@ enum table {
     TABLE_TRASH,
     TABLE_NAMESPACES,
     TABLE_CURSORS,
+    TABLE_IDS,
     TABLES
 };
 
@@ -145,6 +147,7 @@ struct store {
     enum err error;             /* what spoilt txn */
     struct totals totals, committed;
     uint64_t room_left; /* bytes that room() may still grant without looking */
+    uintptr_t id_row;   /* address of the row of an id last taken out; a hint to its page */
     uint64_t top_topic; /* no key of the log belongs to a higher topic; 0: not known */
     struct topic_cache cache;
     struct namespaces namespaces;
@@ -325,8 +328,25 @@ enum err lmdb_log_seek(struct store *s, MDB_cursor *c, uint64_t topic_id,
                        uint64_t offset, uint64_t *found, MDB_val *value);
 enum err lmdb_log_next(struct store *s, MDB_cursor *c, uint64_t topic_id,
                        uint64_t *found, MDB_val *value);
-/* Deletes the record under the cursor, sends its blob to the trash, says its size. */
-enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, const struct record *r);
+/* Deletes the record under the cursor with its id, and sends its blob to the trash. Views of
+ * *r are void. *spent grows by what that counts as in a step. */
+enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, uint64_t topic_id,
+                           uint64_t offset, const struct record *r, uint64_t *spent);
+
+/* ---- lmdb_ids ---- */
+#define ID_KEY_LEAST (ID_LEN + 1u + 1u + 8u)
+#define ID_KEY_MAX   (ID_LEN + 1u + RECORD_ID_MAX + 8u)
+/* The key of an id's row: topic, length of the id, id, offset. */
+struct bytes lmdb_id_key(uint8_t key[ID_KEY_MAX], uint64_t topic_id, struct bytes id,
+                         uint64_t offset);
+/* False: it is none. The id points into it. */
+bool lmdb_id_key_parse(struct bytes key, uint64_t *topic_id, struct bytes *id,
+                       uint64_t *offset);
+enum err lmdb_id_put(struct store *s, uint64_t topic_id, struct bytes id, uint64_t offset);
+/* *moved: its row was on another page than the one last taken out. */
+enum err lmdb_id_take_out(struct store *s, struct bytes key, bool *moved);
+enum err lmdb_read_find_id(struct store_reader *r, uint64_t topic_id, struct bytes id,
+                           uint64_t *offset);
 
 /* ---- lmdb_park ---- */
 enum err lmdb_park_init(struct park *p);

@@ -5,6 +5,8 @@
 #include "lmdb_internal.h"
 #include "base/log.h"
 
+#define ID_PAGE_COST 2 /* a page that only one record changes, in records that share theirs */
+
 static enum err corrupt(struct store *s)
 {
     LOG_ERROR("storage", "corrupt", LOG_S("data_dir", s->path),
@@ -106,6 +108,8 @@ enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *
     struct topic_state *state = &t->state;
     enum err e = ERR_OK;
 
+    if (r->id.len > RECORD_ID_MAX)
+        return ERR_BAD_INPUT;
     if (r->time_ms < state->last_time_ms)
         r->time_ms = state->last_time_ms;
     lmdb_cache_touch(&s->cache, t);
@@ -113,6 +117,8 @@ enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *
         e = lmdb_blob_adopt(s, r->blob_id);
     if (!e)
         e = put_record(s, t, r);
+    if (!e && r->id.len)
+        e = lmdb_id_put(s, state->id, r->id, state->next_offset);
     if (!e && r->expires_ms)
         e = lmdb_expiry_note(s, t, r->expires_ms, state->next_offset);
     if (e)
@@ -128,13 +134,21 @@ enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *
     return ERR_OK;
 }
 
-enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, const struct record *r)
+/* The key is made before anything is written: from then on the record's views are void. */
+enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, uint64_t topic_id,
+                           uint64_t offset, const struct record *r, uint64_t *spent)
 {
+    uint8_t key[ID_KEY_MAX];
+    struct bytes id = r->id.len ? lmdb_id_key(key, topic_id, r->id, offset) : r->id;
+    bool moved = false;
     enum err e = r->blob_id ? lmdb_trash_put(s, TRASH_BLOB, r->blob_id) : ERR_OK;
     int rc;
 
+    if (!e && id.len)
+        e = lmdb_id_take_out(s, id, &moved);
     if (e)
         return e;
+    *spent += moved ? 1 + ID_PAGE_COST : 1;
     s->taken_out_in = s->txn_number;
     rc = mdb_cursor_del(c, 0);
     return rc ? lmdb_txn_fail(s, "take out a message", rc) : ERR_OK;
@@ -149,13 +163,13 @@ static enum err take_out_before(struct store *s, MDB_cursor *c, uint64_t topic_i
     enum err e = lmdb_log_seek(s, c, topic_id, 0, &at, &v);
 
     while (!e && at < before) {
-        if (out->messages == max) {
+        if (out->spent >= max) {
             out->more = true;
             return ERR_OK;
         }
         if (record_decode(bytes_of_val(v), &r))
             return corrupt(s);
-        e = lmdb_log_take_out(s, c, &r);
+        e = lmdb_log_take_out(s, c, topic_id, at, &r, &out->spent);
         if (e)
             return e;
         out->messages++;

@@ -67,7 +67,7 @@ static enum err next_row(struct store *s, int64_t now_ms, struct trash_row *row,
     return e;
 }
 
-static enum err free_record(struct store *s, uint64_t topic_id, uint64_t *bytes)
+static enum err free_record(struct store *s, uint64_t topic_id, struct store_step *out)
 {
     struct record r;
     uint64_t at;
@@ -81,36 +81,37 @@ static enum err free_record(struct store *s, uint64_t topic_id, uint64_t *bytes)
         return e;
     if (record_decode(bytes_of_val(v), &r))
         return lmdb_txn_fail(s, "free a message", MDB_CORRUPTED);
-    *bytes += r.body.len;
-    return lmdb_log_take_out(s, c, &r);
+    out->bytes += r.body.len;
+    return lmdb_log_take_out(s, c, topic_id, at, &r, &out->spent);
 }
 
 static enum err free_one(struct store *s, enum trash_kind kind, uint64_t id,
-                         uint64_t *bytes)
+                         struct store_step *out)
 {
     switch (kind) {
     case TRASH_BLOB:
-        return lmdb_blob_free_chunk(s, id, bytes);
+        out->spent++;
+        return lmdb_blob_free_chunk(s, id, &out->bytes);
     case TRASH_TOPIC:
-        return free_record(s, id, bytes);
+        return free_record(s, id, out);
     }
     return lmdb_txn_fail(s, "empty the trash", MDB_CORRUPTED);
 }
 
 /* Frees some of one thing in the trash; its row goes when nothing is left of it. */
-static enum err empty_row(struct store *s, const struct trash_row *row, unsigned *left,
+static enum err empty_row(struct store *s, const struct trash_row *row, unsigned max,
                           struct store_step *out)
 {
     uint8_t key[TRASH_KEY_LEN];
     enum err e = ERR_OK;
 
-    while (*left && !e) {
-        e = free_one(s, row->kind, row->id, &out->bytes);
-        --*left;
+    while (out->spent < max && !e) {
+        e = free_one(s, row->kind, row->id, out);
         out->messages += !e;
     }
     if (e != ERR_NOT_FOUND)
         return e;
+    out->spent++;
     trash_key(key, row->kind, row->id);
     return lmdb_txn_delete(s, TABLE_TRASH, bytes_of(key, sizeof key));
 }
@@ -121,9 +122,9 @@ static enum err walk(struct store *s, int64_t now_ms, unsigned max, struct store
     bool topics = false;
     enum err e = next_row(s, now_ms, &row, out);
 
-    while (!e && max) {
+    while (!e && out->spent < max) {
         topics |= row.kind == TRASH_TOPIC;
-        e = empty_row(s, &row, &max, out);
+        e = empty_row(s, &row, max, out);
         if (!e)
             e = next_row(s, now_ms, &row, out);
     }

@@ -79,6 +79,7 @@ enum err lmdb_txn_begin(struct store *s)
     s->error = ERR_OK;
     s->room_left = 0;
     s->top_topic = 0;
+    s->id_row = 0;
     s->totals = s->committed;
     memset(s->cursor, 0, sizeof s->cursor);
     return ERR_OK;

@@ -5,7 +5,8 @@
  */
 #include "record.h"
 
-#define VERSION 1
+#define VERSION    1 /* of a record without an id */
+#define VERSION_ID 2 /* the same, and bit 7 of the flags is HAS_ID */
 
 enum {
     HAS_EXPIRY = 1 << 0,
@@ -15,7 +16,7 @@ enum {
     TYPE_SHIFT = 4, /* three bits: an index of well_known, or TYPE_TEXT */
     TYPE_MASK = 7 << TYPE_SHIFT,
     TYPE_TEXT = 7,
-    RESERVED = 1 << 7,
+    HAS_ID = 1 << 7, /* not in VERSION */
 };
 
 /* The position is on disk: only add at the end, and never more than TYPE_TEXT entries.
@@ -65,6 +66,8 @@ size_t record_encoded_len(const struct record *r)
 
     if (r->expires_ms)
         n += varint_len(expiry_distance(r));
+    if (r->id.len)
+        n += prefixed_len(r->id);
     if (r->key.len)
         n += prefixed_len(r->key);
     if (type_code(r->content_type) == TYPE_TEXT)
@@ -78,7 +81,8 @@ size_t record_encoded_len(const struct record *r)
 
 static uint8_t flags_of(const struct record *r)
 {
-    return (uint8_t)((r->expires_ms ? HAS_EXPIRY : 0) | (r->key.len ? HAS_KEY : 0) |
+    return (uint8_t)((r->expires_ms ? HAS_EXPIRY : 0) | (r->id.len ? HAS_ID : 0) |
+                     (r->key.len ? HAS_KEY : 0) |
                      (r->attributes.len ? HAS_ATTRIBUTES : 0) |
                      (r->blob_id ? HAS_BLOB : 0) |
                      type_code(r->content_type) << TYPE_SHIFT);
@@ -88,11 +92,13 @@ void record_encode(const struct record *r, uint8_t *out)
 {
     uint8_t *p = out, flags = flags_of(r);
 
-    *p++ = VERSION;
+    *p++ = flags & HAS_ID ? VERSION_ID : VERSION;
     *p++ = flags;
     p += varint_put(p, (uint64_t)r->time_ms);
     if (flags & HAS_EXPIRY)
         p += varint_put(p, expiry_distance(r));
+    if (flags & HAS_ID)
+        p += prefixed_put(p, r->id);
     if (flags & HAS_KEY)
         p += prefixed_put(p, r->key);
     if ((flags & TYPE_MASK) >> TYPE_SHIFT == TYPE_TEXT)
@@ -164,6 +170,18 @@ static bool take_body(struct bytes *at, uint8_t flags, struct record *r)
     return true;
 }
 
+static bool take_id(struct bytes *at, uint8_t flags, struct record *r)
+{
+    return !(flags & HAS_ID) ||
+           (take(at, &r->id) && r->id.len && r->id.len <= RECORD_ID_MAX);
+}
+
+/* An older program takes a record with an id for one of a version it does not know. */
+static bool is_known(const uint8_t *p)
+{
+    return p[0] == VERSION_ID || (p[0] == VERSION && !(p[1] & HAS_ID));
+}
+
 enum err record_decode(struct bytes stored, struct record *r)
 {
     const uint8_t *p = stored.data;
@@ -171,14 +189,13 @@ enum err record_decode(struct bytes stored, struct record *r)
     uint8_t flags;
 
     memset(r, 0, sizeof *r);
-    if (stored.len < 2 || p[0] != VERSION || p[1] & RESERVED)
+    if (stored.len < 2 || !is_known(p))
         return ERR_CORRUPT;
     flags = p[1];
     at = bytes_of(p + 2, stored.len - 2);
-    if (!take_times(&at, flags, r) || (flags & HAS_KEY && !take(&at, &r->key)) ||
-        !take_type(&at, flags, r) ||
-        (flags & HAS_ATTRIBUTES && !take(&at, &r->attributes)) ||
-        !take_body(&at, flags, r))
+    if (!take_times(&at, flags, r) || !take_id(&at, flags, r) ||
+        (flags & HAS_KEY && !take(&at, &r->key)) || !take_type(&at, flags, r) ||
+        (flags & HAS_ATTRIBUTES && !take(&at, &r->attributes)) || !take_body(&at, flags, r))
         return ERR_CORRUPT;
     return ERR_OK;
 }

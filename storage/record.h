@@ -13,9 +13,12 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+#define RECORD_ID_MAX 255 /* bytes */
+
 struct record {
     int64_t time_ms;            /* when it was accepted; wall clock */
     int64_t expires_ms;         /* first moment it is no longer delivered; 0: never */
+    struct bytes id;            /* what else it is known by; empty: none */
     struct bytes key;           /* empty: none */
     struct bytes content_type;  /* empty: application/octet-stream */
     struct bytes attributes;    /* encoded list, see above; empty: none */

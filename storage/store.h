@@ -122,6 +122,7 @@ struct store_stats {
 struct store_step {
     uint64_t messages; /* taken out in this step; may be 0 although there is more */
     uint64_t bytes;    /* of their bodies */
+    uint64_t spent;    /* of `max`: see remove_step */
     bool more;         /* the same call has more to do */
 
     /* trash_step only: */
@@ -236,19 +237,23 @@ struct store_ops {
     enum err (*log_first)(struct store *s, struct store_topic *t, uint64_t offset,
                           int64_t now_ms, unsigned max, struct store_entry *out);
 
-    /* Gives it the topic's next offset. r->time_ms is raised to the topic's last time. */
+    /* Gives it the topic's next offset. r->time_ms is raised to the topic's last time.
+     * ERR_NOT_FOUND: r->blob_id is no upload; ERR_BAD_INPUT: r->id is too long. */
     enum err (*append)(struct store *s, struct store_topic *t, struct record *r,
-                       uint64_t *offset); /* ERR_NOT_FOUND: r->blob_id is no upload */
+                       uint64_t *offset);
 
     /* Takes out up to `max` records of one topic whose offset is below `before`, oldest
      * first; counted as removed. A record in chunks costs as little as any other: its
-     * chunks go to the trash, and their space comes back through trash_step. */
+     * chunks go to the trash, and their space comes back through trash_step. One with an id
+     * counts as three of `max` where its place in the index is on another page than that of
+     * the one before: so what a step changes stays bounded, whatever the ids are. */
     enum err (*remove_step)(struct store *s, struct store_topic *t, uint64_t before,
                             unsigned max, struct store_step *out);
-    /* Takes out up to `max` records of any topic that are due at `now_ms`; O(taken out). */
+    /* Takes out up to `max` records, counted likewise, of any topic that are due at
+     * `now_ms`; O(taken out). */
     enum err (*expire_step)(struct store *s, int64_t now_ms, unsigned max,
                             struct store_step *out);
-    /* Frees up to `max` records or chunks of deleted topics and dropped blobs. They were
+    /* Frees up to `max` records, counted likewise, or chunks of deleted topics and dropped blobs. They were
      * counted when they went to the trash; out->messages is how many were freed. Blobs that
      * are pinned are left; out->more is false when only such are. To be called first in a
      * transaction: once anything was taken out in it, it does nothing and says more, as a
@@ -295,6 +300,10 @@ struct store_ops {
     /* The first record accepted at or after `time_ms`; O(log n). ERR_NOT_FOUND: none. */
     enum err (*read_seek_time)(struct store_reader *r, uint64_t topic_id, int64_t time_ms,
                                struct store_entry *out);
+    /* The offset of the topic's first record with this id; O(log n), however many have it.
+     * ERR_NOT_FOUND: none, or it is empty or too long. */
+    enum err (*read_find_id)(struct store_reader *r, uint64_t topic_id, struct bytes id,
+                             uint64_t *offset);
     /* ERR_NOT_FOUND. */
     enum err (*read_cursor)(struct store_reader *r, uint64_t topic_id, struct bytes name,
                             struct cursor_state *out);

@@ -58,12 +58,15 @@ Test(encode, gives_every_field_in_the_order_of_the_contract)
 
     len += attribute_put(list + len, bytes_str("q"), bytes_str("a\"b"));
     r.expires_ms = r.time_ms + 1;
+    r.id = bytes_str("urn:\"1\"");
     r.key = bytes_str("user-\"42\"");
     r.attributes = bytes_of(list, len);
-    expect_message(HEAD ",\"expires_at\":\"2026-01-02T03:04:05.679Z\""
-                        ",\"key\":\"user-\\\"42\\\"\",\"content_type\":\"t/p\""
-                        ",\"attributes\":{\"type\":\"paid\",\"q\":\"a\\\"b\"}"
-                        ",\"data\":\"hi\"}");
+    expect_message("{\"offset\":42,\"id\":\"urn:\\\"1\\\"\""
+                   ",\"time\":\"2026-01-02T03:04:05.678Z\""
+                   ",\"expires_at\":\"2026-01-02T03:04:05.679Z\""
+                   ",\"key\":\"user-\\\"42\\\"\",\"content_type\":\"t/p\""
+                   ",\"attributes\":{\"type\":\"paid\",\"q\":\"a\\\"b\"}"
+                   ",\"data\":\"hi\"}");
     out_fini(&o);
 }
 

@@ -124,6 +124,24 @@ Test(fetch, a_time_is_the_first_message_accepted_then_or_later)
     done();
 }
 
+Test(fetch, an_id_is_the_first_message_that_has_it)
+{
+    struct record r = { .time_ms = 1, .id = bytes_str("x"), .body = bytes_str("b") };
+    uint64_t offset;
+
+    publish("t", "without", 1, 0);
+    OK(ops->begin(store));
+    OK(ops->append(store, topic("t"), &r, &offset));
+    OK(ops->append(store, topic("t"), &r, &offset));
+    OK(ops->append(store, topic("other"), &r, &offset));
+    OK(ops->commit(store));
+    OK(fetch_begin(&f, bytes_str("t")));
+    OK(fetch_find_id(&f, bytes_str("x"), &offset));
+    cr_assert(eq(u64, offset, 1));
+    cr_assert(eq(int, fetch_find_id(&f, bytes_str("y"), &offset), ERR_NOT_FOUND));
+    done();
+}
+
 Test(fetch, messages_past_their_time_are_skipped)
 {
     given_ten();

@@ -107,6 +107,24 @@ Test(publish, asks_for_room_for_its_key_and_attributes_as_well)
     then_everything_is_given_back();
 }
 
+Test(publish, a_message_is_stored_with_its_id_which_is_paid_for)
+{
+    struct publish *p = message("t", "hello"), with, without;
+    char id[RECORD_ID_MAX];
+    uint64_t offset;
+
+    memset(id, 'i', sizeof id);
+    OK(sent(message("t", "hello"), &without));
+    p->one.id = bytes_of(id, sizeof id);
+    OK(sent(p, &with));
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_find_id(reader, 1, bytes_of(id, sizeof id), &offset));
+    ops->read_end(reader);
+    cr_assert(eq(u64, offset, 1));
+    cr_assert(with.job.cost >= without.job.cost + 3 * sizeof id);
+    then_everything_is_given_back();
+}
+
 Test(publish, a_batch_asks_for_room_for_all_that_is_packed)
 {
     struct publish *p = batch("t", "a b c"), result;

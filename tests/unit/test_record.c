@@ -48,6 +48,7 @@ static struct record full_record(uint8_t *attributes, size_t *len)
     return (struct record){
         .time_ms = 1767225600123,
         .expires_ms = 1767225900123,
+        .id = bytes_str("urn:uuid:1"),
         .key = bytes_str("user-42"),
         .content_type = bytes_str("image/png"),
         .attributes = bytes_of(attributes, *len),
@@ -63,6 +64,7 @@ Test(record, gives_every_field_back)
 
     cr_assert(eq(i64, back.time_ms, r.time_ms));
     cr_assert(eq(i64, back.expires_ms, r.expires_ms));
+    same(back.id, r.id);
     same(back.key, r.key);
     same(back.content_type, r.content_type);
     same(back.attributes, r.attributes);
@@ -82,6 +84,35 @@ Test(record, writes_the_example_of_the_format_document)
 
     same(encoded(&r),
          bytes_of("\x01\x31\xfb\xd0\xea\xb6\xb7\x33\xe0\xd4\x03hello", 16));
+}
+
+/* Version 2, which has one field more; a message without an id stays one of version 1. */
+Test(record, writes_the_example_with_an_id_of_the_format_document)
+{
+    struct record r = {.time_ms = 1767225600123, .id = bytes_str("a1"), .body = bytes_str("hello")};
+
+    same(encoded(&r), bytes_of("\x02\x80\xfb\xd0\xea\xb6\xb7\x33\x02" "a1hello", 16));
+}
+
+static enum err decode_id_of(size_t len)
+{
+    uint8_t text[RECORD_ID_MAX + 1] = {0};
+    struct record r = {.time_ms = 1, .id = bytes_of(text, len)}, back;
+    enum err e = record_decode(encoded(&r), &back);
+
+    if (!e)
+        same(back.id, r.id);
+    return e;
+}
+
+Test(record, refuses_an_id_that_is_too_long_or_empty)
+{
+    struct record back;
+
+    cr_assert(eq(int, decode_id_of(1), ERR_OK));
+    cr_assert(eq(int, decode_id_of(RECORD_ID_MAX), ERR_OK));
+    cr_assert(eq(int, decode_id_of(RECORD_ID_MAX + 1), ERR_CORRUPT));
+    cr_assert(eq(int, record_decode(bytes_of("\x02\x80\x01\x00", 4), &back), ERR_CORRUPT));
 }
 
 Test(record, costs_few_bytes_when_there_is_little_to_say)
@@ -157,7 +188,7 @@ Test(record, refuses_a_version_it_does_not_know)
     struct record r = {.time_ms = 1}, back;
     struct bytes stored = encoded(&r);
 
-    *(uint8_t *)stored.data = 2;
+    *(uint8_t *)stored.data = 3;
     cr_assert(eq(int, record_decode(stored, &back), ERR_CORRUPT));
 }
 

@@ -103,8 +103,10 @@ Test(sse_event, puts_the_whole_message_into_an_envelope_of_one_line)
 Test(sse_event, is_never_longer_than_was_said)
 {
     static const char *const units[] = { "\n", "\r\n", "\r", "a\n", "\1", "\"", "\xff", "\xc3\xa6" };
-    char body[6000];
+    char body[6000], id[RECORD_ID_MAX];
 
+    memset(id, 1, sizeof id);
+    r.id = bytes_of(id, sizeof id);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         size_t len = 0;
 

@@ -12,7 +12,9 @@ static unsigned dice(unsigned sides)
     return (unsigned)(seed >> 33) % sides;
 }
 
-#define TOPICS 6
+#define TOPICS  6
+#define IDS     40
+#define CURSORS 3
 
 /* What the store should hold, kept the simple way. */
 struct model {
@@ -20,7 +22,9 @@ struct model {
     uint64_t accepted, live;
     uint8_t here[TOPICS][4096]; /* by offset */
     int64_t expires[TOPICS][4096];
+    uint8_t ids[TOPICS][4096]; /* which of id_bytes; 0: none */
     bool exists[TOPICS];
+    uint64_t cursor[TOPICS][CURSORS]; /* NOWHERE: there is none */
 };
 
 static struct model now_model, kept_model;
@@ -34,6 +38,15 @@ static const char *topic_name(unsigned i)
     return name;
 }
 
+/* Long ones and short ones, some of them the beginning of others. */
+static struct bytes id_bytes(unsigned id)
+{
+    static char text[RECORD_ID_MAX];
+
+    memset(text, 'a' + (int)id % 3, sizeof text);
+    return bytes_of(text, id % 10 == 9 ? RECORD_ID_MAX - id / 10 : id);
+}
+
 static void random_append(struct model *m, unsigned t, unsigned count)
 {
     static char body[6000];
@@ -44,16 +57,27 @@ static void random_append(struct model *m, unsigned t, unsigned count)
         return;
     r.expires_ms = dice(4) ? now_ms + 1 + dice(2000) : 0;
     while (count--) {
+        unsigned id = dice(2) ? dice(IDS) : 0;
+
+        r.id = id_bytes(id);
         r.time_ms = now_ms;
         OK(ops->append(store, topic(topic_name(t)), &r, &offset));
         cr_assert(eq(u64, offset, m->next[t]));
         m->exists[t] = true;
         m->here[t][offset] = 1;
+        m->ids[t][offset] = (uint8_t)id;
         m->expires[t][offset] = r.expires_ms;
         m->next[t]++;
         m->accepted++;
         m->live++;
     }
+}
+
+static uint64_t model_first(const struct model *m, unsigned t, uint64_t from)
+{
+    while (from < m->next[t] && !m->here[t][from])
+        from++;
+    return from < m->next[t] ? from : NOWHERE;
 }
 
 static void random_remove(struct model *m, unsigned t)
@@ -65,13 +89,15 @@ static void random_remove(struct model *m, unsigned t)
     if (!m->exists[t])
         return;
     OK(ops->remove_step(store, topic(topic_name(t)), before, max, &step));
-    for (uint64_t i = 0; i < before && gone < max; i++)
+    for (uint64_t i = 0; i < before && gone < step.messages; i++)
         if (m->here[t][i]) {
             m->here[t][i] = 0;
             gone++;
         }
     m->live -= gone;
     cr_assert(eq(u64, step.messages, gone));
+    cr_assert(le(u64, step.messages, max));
+    cr_assert(step.more ? step.spent >= max : model_first(m, t, 0) >= before);
 }
 
 static void random_delete(struct model *m, unsigned t)
@@ -83,6 +109,8 @@ static void random_delete(struct model *m, unsigned t)
         m->live -= m->here[t][i];
     memset(m->here[t], 0, sizeof m->here[t]);
     m->exists[t] = false;
+    for (unsigned c = 0; c < CURSORS; c++)
+        m->cursor[t][c] = NOWHERE;
 }
 
 static unsigned model_expire(struct model *m)
@@ -133,10 +161,41 @@ static void random_namespace(void)
         OK(ops->namespace_delete(store, n));
 }
 
+static struct bytes cursor_name(unsigned c)
+{
+    static const char *const names[CURSORS] = {"s", "s2", "a longer name"};
+
+    return bytes_str(names[c]);
+}
+
+static void random_cursor(struct model *m, unsigned t)
+{
+    unsigned c = dice(CURSORS), act = dice(8);
+    uint64_t next = dice((unsigned)m->next[t] + 1), *now = &m->cursor[t][c];
+    enum err there = *now == NOWHERE ? ERR_NOT_FOUND : ERR_OK;
+    struct store_topic *topic_of;
+
+    if (!m->exists[t])
+        return;
+    topic_of = topic(topic_name(t));
+    if (act < 2) {
+        cr_assert(eq(int, ops->cursor_create(store, topic_of, cursor_name(c), next, now_ms),
+                     there ? ERR_OK : ERR_EXISTS));
+        *now = there ? next : *now;
+    } else if (act < 7) {
+        cr_assert(
+            eq(int, ops->cursor_move(store, topic_of, cursor_name(c), next), there));
+        *now = there ? *now : next;
+    } else {
+        cr_assert(eq(int, ops->cursor_delete(store, topic_of, cursor_name(c)), there));
+        *now = NOWHERE;
+    }
+}
+
 static void random_act(struct model *m)
 {
     struct store_step step;
-    unsigned t = dice(TOPICS), act = dice(110);
+    unsigned t = dice(TOPICS), act = dice(125);
 
     now_ms += dice(60);
     if (act < 60)
@@ -149,6 +208,8 @@ static void random_act(struct model *m)
         random_delete(m, t);
     else if (act < 101)
         random_namespace();
+    else if (act < 116)
+        random_cursor(m, t);
     else
         OK(ops->trash_step(store, now_ms, 1 + dice(100), &step));
 }
@@ -157,22 +218,59 @@ static void compare_topic(const struct model *m, unsigned t)
 {
     uint64_t at = 0, found;
 
-    if (!m->exists[t])
-        return;
-    for (; at < m->next[t]; at = found + 1) {
+    do {
         found = first_from(topic_name(t), at);
-        while (at < m->next[t] && !m->here[t][at])
-            at++;
-        cr_assert(eq(u64, found, at < m->next[t] ? at : NOWHERE));
-        if (found == NOWHERE)
-            return;
+        cr_assert(eq(u64, found, model_first(m, t, at)));
+        at = found + 1;
+    } while (found != NOWHERE);
+}
+
+static uint64_t model_find(const struct model *m, unsigned t, unsigned id)
+{
+    uint64_t at = model_first(m, t, 0);
+
+    while (at != NOWHERE && m->ids[t][at] != id)
+        at = model_first(m, t, at + 1);
+    return at;
+}
+
+static void compare_ids(const struct model *m, unsigned t)
+{
+    uint64_t topic_id = state(topic_name(t)).id, offset;
+
+    OK(ops->read_begin(reader, 1));
+    for (unsigned id = 1; id < IDS; id++) {
+        enum err e = ops->read_find_id(reader, topic_id, id_bytes(id), &offset);
+
+        cr_assert(e == ERR_OK || e == ERR_NOT_FOUND);
+        cr_assert(eq(u64, e ? NOWHERE : offset, model_find(m, t, id)));
     }
+    ops->read_end(reader);
+}
+
+static void compare_cursors(const struct model *m, unsigned t)
+{
+    uint64_t topic_id = state(topic_name(t)).id;
+    struct cursor_state found;
+
+    OK(ops->read_begin(reader, 1));
+    for (unsigned c = 0; c < CURSORS; c++) {
+        enum err e = ops->read_cursor(reader, topic_id, cursor_name(c), &found);
+
+        cr_assert(e == ERR_OK || e == ERR_NOT_FOUND);
+        cr_assert(eq(u64, e ? NOWHERE : found.next, m->cursor[t][c]));
+    }
+    ops->read_end(reader);
 }
 
 static void compare(const struct model *m)
 {
     for (unsigned t = 0; t < TOPICS; t++)
-        compare_topic(m, t);
+        if (m->exists[t]) {
+            compare_topic(m, t);
+            compare_ids(m, t);
+            compare_cursors(m, t);
+        }
     cr_assert(eq(u64, stats().counters.accepted, m->accepted));
     cr_assert(eq(u64, stats().live, m->live));
     nothing_is_lost();
@@ -199,6 +297,7 @@ static void random_use(uint64_t start, unsigned transactions)
     seed = start;
     now_ms = 1000000;
     memset(&kept_model, 0, sizeof kept_model);
+    memset(kept_model.cursor, 0xff, sizeof kept_model.cursor); /* NOWHERE */
     for (unsigned i = 0; i < transactions; i++) {
         random_transaction();
         if (i % 25 == 0)
