@@ -40,7 +40,7 @@ static bool read_wait(struct request *r)
     return true;
 }
 
-bool door_opens(struct request *r)
+bool door_opens_to_hub(struct request *r)
 {
     if (r->loop->broker->draining) {
         reply_problem(r, PROBLEM_DRAINING,
@@ -53,6 +53,19 @@ bool door_opens(struct request *r)
         return false;
     }
     return true;
+}
+
+bool door_opens(struct request *r)
+{
+    const char *hubs = r->loop->broker->config->mercure_topic;
+
+    if (!bytes_eq(request_topic(r), bytes_str(hubs)))
+        return door_opens_to_hub(r);
+    reply_problem(r, PROBLEM_RESERVED_TOPIC,
+                  "Topic %s is the log of the Mercure hub (mercure_topic); updates come in by "
+                  "POST /.well-known/mercure.",
+                  hubs);
+    return false;
 }
 
 size_t door_most_messages(const struct config *c)
@@ -103,7 +116,7 @@ void door_submit(struct request *r, struct publish *p, void (*came_home)(struct 
     p->arg = r;
     p->writer = r->loop->broker->writer;
     p->default_ttl_ms = c->default_ttl_ms;
-    p->auto_create = c->auto_create;
+    p->auto_create |= c->auto_create;
     p->job.home = &r->loop->mailbox;
     p->job.flow = r->body.room.flow;
     p->job.weight = r->body.room.weight;

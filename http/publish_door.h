@@ -16,8 +16,11 @@
 #include "publish.h"
 #include "request.h"
 
-/* Draining, Prefer: wait. False: a problem was given. */
+/* Draining, Prefer: wait, and a topic that is the Mercure hub's own. False: a problem was given. */
 bool door_opens(struct request *r);
+
+/* The same for the one door that leads into the hub's log. */
+bool door_opens_to_hub(struct request *r);
 
 /* The most messages one request may bring: each takes this much of a transaction's pages
  * beside its own bytes (see limits.h). */
@@ -27,7 +30,7 @@ size_t door_most_messages(const struct config *c);
 void door_take_body(struct request *r, struct publish *p);
 
 /* The request is held until `came_home` is called with the publish's letter. Of p, only
- * what it brings has to be filled in. */
+ * what it brings has to be filled in; auto_create, where it does not depend on the setting. */
 void door_submit(struct request *r, struct publish *p, void (*came_home)(struct letter *l));
 
 /* To be called by `came_home`: gives the answer, or the problem, unless the client has

@@ -28,6 +28,7 @@ struct request;
     X(BAD_JSON, 400, false, "bad_json", "Bad JSON")                                    \
     X(BAD_SETTING, 400, false, "bad_setting", "Bad setting"      )                     \
     X(BAD_BATCH, 400, false, "bad_batch", "Bad batch")                                 \
+    X(RESERVED_TOPIC, 403, false, "reserved_topic", "Topic of the Mercure hub")        \
     X(ROUTE_NOT_FOUND, 404, false, "route_not_found", "No such route")                 \
     X(TOPIC_NOT_FOUND, 404, false, "topic_not_found", "No such topic")                 \
     X(NAMESPACE_NOT_FOUND, 404, false, "namespace_not_found", "No such namespace")     \
