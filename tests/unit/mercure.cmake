@@ -1,1 +1,2 @@
 unit_test(mercure_form SEES http)
+unit_test(mercure_update SEES http)
