@@ -191,8 +191,9 @@ static void publish_done(struct job *j, enum err e)
         p->refusal = PUBLISH_STORE_FULL;
 }
 
-/* In the record, and in the index, whose pages may be half empty. That it changes a page of
- * the index is in JOB_PAGE_BYTES of the writer: a topic's row and its page are one for all. */
+/* In the record, and in the index, whose pages may be half empty. The page of the index that
+ * it changes is within the writer's JOB_PAGE_BYTES: messages with ids are all in one topic,
+ * whose row and last page are changed once for all of them. */
 static size_t id_cost(struct bytes id)
 {
     return id.len ? id.len + 2 * (id.len + ID_ROW_BYTES) : 0;

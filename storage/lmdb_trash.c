@@ -85,13 +85,20 @@ static enum err free_record(struct store *s, uint64_t topic_id, struct store_ste
     return lmdb_log_take_out(s, c, topic_id, at, &r, &out->spent);
 }
 
+static enum err free_chunk(struct store *s, uint64_t blob_id, struct store_step *out)
+{
+    enum err e = lmdb_blob_free_chunk(s, blob_id, &out->bytes);
+
+    out->spent += !e;
+    return e;
+}
+
 static enum err free_one(struct store *s, enum trash_kind kind, uint64_t id,
                          struct store_step *out)
 {
     switch (kind) {
     case TRASH_BLOB:
-        out->spent++;
-        return lmdb_blob_free_chunk(s, id, &out->bytes);
+        return free_chunk(s, id, out);
     case TRASH_TOPIC:
         return free_record(s, id, out);
     }

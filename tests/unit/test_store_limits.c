@@ -149,17 +149,21 @@ static void given_a_small_disk(void)
 }
 
 /* In small steps: a large one that fails leaves space behind for the next. */
-static enum err fill_disk(void)
+static enum err fill_disk(size_t size, bool with_ids)
 {
     static char body[1000];
-    struct record r = {.time_ms = 1, .expires_ms = 1000, .body = bytes_of(body, 1000)};
+    struct record r = {.time_ms = 1, .expires_ms = 1000, .body = bytes_of(body, size)};
+    uint64_t id = 0;
     uint64_t offset;
     enum err e = ERR_OK;
 
     while (!e) {
         OK(ops->begin(store));
-        for (unsigned i = 0; i < 4 && !e; i++)
+        for (unsigned i = 0; i < 4 && !e; i++) {
+            id = id * 6364136223846793005u + 1442695040888963407u; /* in no order */
+            r.id = bytes_of(&id, with_ids ? sizeof id : 0);
             e = ops->append(store, topic("a"), &r, &offset);
+        }
         e = ops->commit(store);
     }
     return e;
@@ -170,7 +174,7 @@ Test(store_limits, trims_a_full_disk_with_the_space_it_held_back)
     uint64_t before;
 
     given_a_small_disk();
-    cr_assert(eq(int, fill_disk(), ERR_FULL));
+    cr_assert(eq(int, fill_disk(1000, false), ERR_FULL));
     before = state("a").next_offset;
     cr_assert(gt(u64, before, 5000));
     cr_assert(eq(int, fill_once("a", 1, 1000), ERR_FULL));
@@ -178,6 +182,21 @@ Test(store_limits, trims_a_full_disk_with_the_space_it_held_back)
     cr_assert(
         eq(int, fill_once("a", 1, 1000), ERR_OK)); /* into free pages of the file */
     cr_assert(eq(u64, state("a").next_offset, before + 1));
+    nothing_is_lost();
+    close_store();
+    umount(options.path);
+}
+
+/* Each message that is taken out changes a page of the index of ids. */
+Test(store_limits, trims_a_full_disk_of_messages_with_ids)
+{
+    given_a_small_disk();
+    cr_assert(eq(int, fill_disk(10, true), ERR_FULL));
+    cr_assert(gt(u64, state("a").live, 50000));
+    while (expire(5000, 1000).more)
+        ;
+    cr_assert(eq(u64, state("a").live, 0));
+    cr_assert(eq(int, fill_once("a", 1, 1000), ERR_OK));
     nothing_is_lost();
     close_store();
     umount(options.path);
