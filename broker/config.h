@@ -33,7 +33,7 @@
 #define CONFIG_ERROR_SIZE   4096
 #define CONFIG_SECRET_SIZE  8193             /* a key, with the closing 0 */
 #define CONFIG_NAME_SIZE    256              /* a topic's, a cookie's, with the closing 0 */
-#define CONFIG_SETTINGS     55               /* rows of the table */
+#define CONFIG_SETTINGS     56               /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -71,6 +71,7 @@ struct config_origin {
 struct config {
     /* Where to listen and keep. */
     char listen[ADDRESS_TEXT_SIZE]; /* address_parse takes it */
+    bool page;                      /* there is one for people at GET / */
     char data_dir[CONFIG_PATH_SIZE];
     uint64_t map_size_bytes;
     enum store_durability durability;

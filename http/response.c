@@ -41,14 +41,26 @@ static void add(struct MHD_Response *response, const char *name, const char *val
         (void)MHD_add_response_header(response, name, value);
 }
 
-void reply_text(struct request *r, unsigned status, const char *content_type,
-                struct bytes text)
+static void give_buffer(struct request *r, unsigned status, const char *content_type,
+                        struct bytes text, enum MHD_ResponseMemoryMode mode)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        text.len, (void *)(uintptr_t)text.data, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(text.len, (void *)(uintptr_t)text.data, mode);
 
     add(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     give(r, status, response);
+}
+
+void reply_text(struct request *r, unsigned status, const char *content_type,
+                struct bytes text)
+{
+    give_buffer(r, status, content_type, text, MHD_RESPMEM_MUST_COPY);
+}
+
+void reply_static(struct request *r, unsigned status, const char *content_type,
+                  struct bytes text)
+{
+    give_buffer(r, status, content_type, text, MHD_RESPMEM_PERSISTENT);
 }
 
 void reply_empty(struct request *r, unsigned status)

@@ -97,6 +97,10 @@ struct reply { /* all zero: none yet */
 void reply_text(struct request *r, unsigned status, const char *content_type,
                 struct bytes text);
 
+/* The same without a copy, for what is there as long as the process. */
+void reply_static(struct request *r, unsigned status, const char *content_type,
+                  struct bytes text);
+
 /* Takes the bytes written to `o` and the grant that pays for them, whatever happens. */
 void reply_out(struct request *r, unsigned status, const char *content_type, struct out *o,
                struct grant *paid);

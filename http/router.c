@@ -152,12 +152,17 @@ static void refuse_method(struct request *r, const char *method, struct allowed 
     reply_header(r, MHD_HTTP_HEADER_ALLOW, a->text);
 }
 
+static bool is_on(const struct request *r, const struct route *route)
+{
+    return !route->is_on || route->is_on(r->loop->broker->config);
+}
+
 static const struct route *find(struct request *r, const char *method,
                                 const struct url_path *p, struct match *m,
                                 struct allowed *allowed)
 {
     for (const struct route *route = routes; route->method; route++) {
-        if (!match_path(route, p, m))
+        if (!match_path(route, p, m) || !is_on(r, route))
             continue;
         if (method_fits(r, route, method))
             return route;

@@ -38,6 +38,8 @@ struct route {
                  const struct route_names *names);
     /* NULL: the native one. All paths that begin with the same segment share theirs. */
     const struct dialect *dialect;
+    /* False: by its settings the broker has no such route. NULL: it always has. */
+    bool (*is_on)(const struct config *c);
 };
 
 extern const struct route routes[]; /* ends with method NULL */

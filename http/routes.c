@@ -4,6 +4,7 @@
 #include "native_read.h"
 #include "native_topics.h"
 #include "ops.h"
+#include "page.h"
 #include "pulsar_consume.h"
 #include "pulsar_publish.h"
 #include "pulsar_topic.h"
@@ -55,5 +56,8 @@ const struct route routes[] = {
     { "DELETE", "/topics/non-persistent/{tenant}/{namespace}/{topic}/subscription/{subscription}",
       NULL, NULL, pulsar_unsubscribe_finish, NULL, pulsar_take_subscription,
       &dialect_pulsar },
+    { "GET", "/", NULL, NULL, page_index, NULL, .is_on = page_is_on },
+    { "GET", "/page/{file}", NULL, NULL, page_file, NULL, page_take_file,
+      .is_on = page_is_on },
     { NULL },
 };

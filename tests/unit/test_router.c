@@ -57,6 +57,25 @@ Test(router, finds_a_route_by_its_method_and_path)
     done();
 }
 
+Test(router, a_route_that_is_switched_off_is_like_one_that_never_was)
+{
+    settings.page = true;
+    route("GET", "/");
+    expect_route("/", "");
+    route("HEAD", "/");
+    expect_route("/", "");
+    route("POST", "/");
+    expect_status(405);
+    settings.page = false;
+    route("GET", "/");
+    expect_status(404);
+    route("POST", "/");
+    expect_status(404);
+    route("OPTIONS", "/");
+    expect_status(404);
+    done();
+}
+
 Test(router, a_verb_makes_it_another_route)
 {
     route("POST", "/v1/topics/t/messages:batch");

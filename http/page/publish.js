@@ -1,0 +1,79 @@
+// The form to publish with, and the curl commands that do the same.
+
+import { ask, headerText, topicPath, url } from "./api.js";
+import { isJson, quoted } from "./text.js";
+
+const LONG_MS = 3000;
+const $ = (id) => document.getElementById(id);
+
+function fields() {
+  return { body: $("body").value, type: $("type").value.trim(),
+    key: $("key").value, ttl: $("ttl").value.trim() };
+}
+
+function headersOf(f) {
+  const headers = {};
+  if (f.type) headers["Content-Type"] = f.type;
+  if (f.key) headers["Message-Key"] = f.key;
+  if (f.ttl) headers.TTL = f.ttl;
+  return headers;
+}
+
+export function showCurl(topic) {
+  const messages = url(topicPath(topic) + "/messages");
+  const f = fields();
+  const headers = Object.entries(headersOf({ ...f, type: f.type || "application/octet-stream" }));
+  const lines = headers.map(([name, value]) => "-H " + quoted(name + ": " + value));
+  lines.push("--data-raw " + quoted(f.body), quoted(messages));
+  $("curl-publish").textContent = "curl " + lines.join(" \\\n  ");
+  $("curl-stream").textContent = "curl -N -H 'Accept: text/event-stream' \\\n  " + quoted(messages);
+  $("curl-read").textContent = "curl " + quoted(messages + "?from=-20");
+}
+
+function say(kind, text) {
+  $("result").className = kind;
+  $("result").textContent = text;
+}
+
+// A browser has six connections to a broker, and each of its tabs keeps one for its stream.
+function sayWhyItTakesLong() {
+  say("", "Still waiting. The broker may have no room just now, or other tabs of this browser " +
+    "have all of its connections to it.");
+}
+
+export async function publish(topic) {
+  const f = fields();
+  const headers = {};
+  for (const [name, value] of Object.entries(headersOf(f))) headers[name] = headerText(value);
+  const body = new TextEncoder().encode(f.body); // bytes: a string would bring a type of its own
+  const timer = setTimeout(sayWhyItTakesLong, LONG_MS);
+  say("", "Publishing…");
+  try {
+    const answer = await ask(topicPath(topic) + "/messages", { method: "POST", headers, body });
+    const said = await answer.json();
+    const hint = /[/+]json/i.test(f.type) && !isJson(f.body) ? ", though it is not valid JSON" : "";
+    say("good", "On disk as #" + said.offset + hint + ".");
+  } catch (e) {
+    say("bad", e.message);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// Without a secure context (http:// to another machine) there is no clipboard to write to.
+async function copy(button) {
+  const from = $(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(from.textContent);
+  } catch {
+    getSelection().selectAllChildren(from);
+    if (!document.execCommand("copy")) return;
+  }
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+}
+
+export function prepareCopying() {
+  for (const button of document.querySelectorAll("[data-copy]"))
+    button.addEventListener("click", () => copy(button));
+}
