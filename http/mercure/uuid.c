@@ -1,16 +1,33 @@
 #include "mercure/uuid.h"
 
+#include "base/bytes.h"
 #include "base/log.h"
 
-#include <string.h>
 #include <sys/random.h>
 
-static enum err fill(uint8_t bits[16])
+#define POOL_BYTES 256 /* what getrandom gives without ever being interrupted */
+
+/* A thread's own. */
+static _Thread_local struct source {
+    uint8_t pool[POOL_BYTES];
+    size_t left; /* of them unused, at the end */
+    int64_t ms;  /* of the last name of version 7 */
+    uint64_t order;
+} source;
+
+/* No byte is given twice. */
+static enum err fill(struct source *s, void *bytes, size_t n)
 {
-    if (getrandom(bits, 16, 0) == 16)
-        return ERR_OK;
-    LOG_ERROR("http", "no_random_bytes");
-    return ERR_IO;
+    if (s->left < n) {
+        if (getrandom(s->pool, sizeof s->pool, 0) != sizeof s->pool) {
+            LOG_ERROR("http", "no_random_bytes");
+            return ERR_IO;
+        }
+        s->left = sizeof s->pool;
+    }
+    memcpy(bytes, s->pool + sizeof s->pool - s->left, n);
+    s->left -= n;
+    return ERR_OK;
 }
 
 static void write(char *out, uint8_t bits[16], uint8_t version)
@@ -33,22 +50,47 @@ static void write(char *out, uint8_t bits[16], uint8_t version)
 enum err mercure_uuid_v4(char out[MERCURE_URN_LEN + 1])
 {
     uint8_t bits[16];
-    enum err e = fill(bits);
+    enum err e = fill(&source, bits, sizeof bits);
 
     if (!e)
         write(out, bits, 4);
     return e;
 }
 
-enum err mercure_uuid_v7(char out[MERCURE_URN_LEN + 1], int64_t wall_ms)
+/* The 64 bits behind the time and the version. In a new millisecond they begin anywhere in
+ * the lower half; within one they grow by a random step, which is below 2^32 so that it
+ * takes 2^31 names of one millisecond to come round. (RFC 9562, 6.2, method 2.) */
+static enum err next_order(struct source *s, int64_t wall_ms)
 {
-    uint8_t bits[16];
-    enum err e = fill(bits);
+    uint64_t random;
+    enum err e = fill(s, &random, sizeof random);
 
     if (e)
         return e;
-    for (int i = 0; i < 6; i++)
-        bits[i] = (uint8_t)(wall_ms >> (40 - 8 * i));
+    if (s->order && wall_ms == s->ms)
+        s->order += 1 + (random >> 32);
+    else
+        s->order = random >> 1;
+    s->ms = wall_ms;
+    return ERR_OK;
+}
+
+/*
+ *   48 bits time | 4 version | 12 order | 2 variant | 52 order | 10 random
+ */
+enum err mercure_uuid_v7(char out[MERCURE_URN_LEN + 1], int64_t wall_ms)
+{
+    struct source *s = &source;
+    uint8_t bits[16];
+    uint16_t tail;
+    enum err e = fill(s, &tail, sizeof tail);
+
+    if (!e)
+        e = next_order(s, wall_ms);
+    if (e)
+        return e;
+    put_be64(bits, (uint64_t)wall_ms << 16 | s->order >> 52);
+    put_be64(bits + 8, (s->order & 0xfffffffffffff) << 10 | (tail & 0x3ff));
     write(out, bits, 7);
     return ERR_OK;
 }

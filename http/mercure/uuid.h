@@ -1,10 +1,14 @@
 /*
- * uuid - names that nobody else gives: urn:uuid:... (RFC 9562).
+ * mercure/uuid - names that nobody else gives: urn:uuid:... (RFC 9562).
  *
- * Version 7 begins with the time, so that those of later updates are behind those of
- * earlier ones; version 4 says nothing at all.
+ * Version 7 begins with the time. Those of a later millisecond sort behind those of an
+ * earlier one, and within a millisecond those that a thread makes later sort behind those
+ * that it made earlier. Version 4 says nothing at all.
  *
- * Threads: any; no state.
+ * Neither is a secret: who sees some of version 7 can narrow down the next ones.
+ *
+ * Threads: any; each has random bytes of its own, asked from the kernel 256 at a time
+ *          (a child of fork would repeat those of its parent; we never fork).
  */
 #ifndef SLUICE_MERCURE_UUID_H
 #define SLUICE_MERCURE_UUID_H

@@ -1,0 +1,1 @@
+unit_test(mercure_uuid SEES http)
