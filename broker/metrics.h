@@ -53,6 +53,8 @@
       "Event streams that are open")                                                   \
     X(SSE_EVENTS, counter, "sluice_sse_events_total",                                  \
       "Messages sent to event streams")                                                \
+    X(MERCURE_SUBSCRIBERS, gauge, "sluice_mercure_subscribers",                        \
+      "Event streams of the Mercure hub that are open")                                \
     X(SUSPENSIONS, counter, "sluice_suspensions_total",                                \
       "Times a connection was suspended, for any reason")                              \
     X(UPLOADS, gauge, "sluice_uploads", "Large messages being streamed in")            \

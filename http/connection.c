@@ -64,6 +64,7 @@ void connection_awaits(struct loop *l, struct connection *c)
         return;
     c->since_ms = clock_mono_ms(); /* not the loop's: what came meanwhile was answered */
     c->dripping_ms = 0;
+    c->stall_ms = 0;
     list_add(&l->awaiting, c);
 }
 
@@ -151,6 +152,7 @@ static bool drips(struct loop *l, struct connection *c)
  * us, as the client of a stream without news does. */
 static void check_replying(struct loop *l, struct connection *c)
 {
+    uint64_t stall_ms = c->stall_ms ? c->stall_ms : l->broker->config->write_timeout_ms;
     struct tcp_info info;
     bool has_all;
 
@@ -162,8 +164,7 @@ static void check_replying(struct loop *l, struct connection *c)
     if (info.tcpi_bytes_acked != c->acked || has_all) {
         c->acked = info.tcpi_bytes_acked;
         c->since_ms = l->now_ms;
-    } else if (l->now_ms - c->since_ms >=
-               (int64_t)l->broker->config->write_timeout_ms) {
+    } else if (l->now_ms - c->since_ms >= (int64_t)stall_ms) {
         cut(c, METRIC_CONNECTIONS_STOPPED);
         return;
     }

@@ -44,6 +44,7 @@ struct connection { /* the library's socket context */
     uint64_t acked;      /* REPLYING: bytes the client had taken by then */
     int64_t window_ms;   /* min_read_rate: since when, and what was taken before */
     uint64_t window_acked;
+    uint64_t stall_ms;   /* REPLYING: cut when nothing was taken for so long; 0: write_timeout */
 };
 
 /* Takes *from over. NULL: no memory, and *from is the caller's as before. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "hold.h"
+#include "mercure/hub.h"
 #include "metrics.h"
 #include "request.h"
 #include "server.h"
@@ -301,6 +302,7 @@ void loop_stop(struct loop *l)
     accept_stop(l);
     refusal_fini(l);
     linger_fini(&l->linger);
+    mercure_hub_free(l);
     timers_fini(&l->timers);
     fetch_close(&l->fetch);
     mailbox_fini(&l->mailbox);

@@ -34,6 +34,7 @@
 #define LOOP_BLOCK_BUCKETS 256u
 
 struct request;
+struct mercure_hub;
 struct sse_block;
 
 struct source { /* a descriptor in the loop's epoll set */
@@ -72,6 +73,10 @@ struct loop {
     struct request_list streams_due;        /* who are told, in this round */
     struct sse_block *blocks[LOOP_BLOCK_BUCKETS]; /* that they send from */
     struct sse_block *kept_block;                 /* the last, while the round goes on */
+    bool streams_turn;            /* those that are due are being served; meanwhile: */
+    const struct request *none;   /* there is nothing for its topic ... */
+    uint64_t none_offset;         /* ... at this offset */
+    struct mercure_hub *hub;      /* NULL: nobody has subscribed yet */
     struct connection_list awaiting, replying;
     int64_t checked_ms; /* when connections were last looked through */
     int listen_fd;               /* -1: draining */

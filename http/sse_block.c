@@ -6,27 +6,34 @@
 
 #include <stdlib.h>
 
-#define ALLOCATOR_BYTES 64u /* what the allocator takes beside two pieces of memory */
+#define ALLOCATOR_BYTES 96u /* what the allocator takes beside three pieces of memory */
+#define LOOKS_MOST      512u /* messages that a view does not want, in one go */
 
-static struct sse_block **bucket_of(struct loop *l, unsigned slot)
+static uint64_t key_of(const struct sse_want *w)
 {
-    return &l->blocks[slot % LOOP_BLOCK_BUCKETS];
+    return w->view ? w->view->key : 0;
+}
+
+static struct sse_block **bucket_of(struct loop *l, unsigned slot, uint64_t first,
+                                    uint64_t view)
+{
+    return &l->blocks[(slot + first * 31 + view * 17) % LOOP_BLOCK_BUCKETS];
 }
 
 static struct sse_block *find(const struct sse_want *w)
 {
-    struct sse_block *b = *bucket_of(w->loop, w->slot);
+    struct sse_block *b = *bucket_of(w->loop, w->slot, w->offset, key_of(w));
 
     for (; b; b = b->next_in_bucket)
-        if (b->first == w->offset && b->envelope == w->envelope &&
-            bytes_eq(bytes_of(b->topic, b->topic_len), w->topic))
+        if (b->first == w->offset && b->envelope == w->envelope && b->view == key_of(w) &&
+            !b->marks && bytes_eq(bytes_of(b->topic, b->topic_len), w->topic))
             return b;
     return NULL;
 }
 
 static void link_in(struct sse_block *b)
 {
-    struct sse_block **bucket = bucket_of(b->loop, b->slot);
+    struct sse_block **bucket = bucket_of(b->loop, b->slot, b->first, b->view);
 
     b->next_in_bucket = *bucket;
     if (*bucket)
@@ -36,23 +43,30 @@ static void link_in(struct sse_block *b)
 
 void sse_block_drop(struct sse_block *b)
 {
+    struct sse_block **bucket;
+
     if (!b || --b->holders)
         return;
-    *(b->prev ? &b->prev->next_in_bucket : bucket_of(b->loop, b->slot)) = b->next_in_bucket;
+    bucket = bucket_of(b->loop, b->slot, b->first, b->view);
+    *(b->prev ? &b->prev->next_in_bucket : bucket) = b->next_in_bucket;
     if (b->next_in_bucket)
         b->next_in_bucket->prev = b->prev;
     free(b->data);
+    free(b->marks);
     ledger_release(&b->paid);
     free(b);
 }
 
 static size_t beside_data(const struct sse_want *w)
 {
-    return sizeof(struct sse_block) + w->topic.len + ALLOCATOR_BYTES;
+    return sizeof(struct sse_block) + w->topic.len + ALLOCATOR_BYTES +
+           (w->view && w->view->marks ? SSE_MARKS * sizeof(struct sse_mark) : 0);
 }
 
 static size_t most_of(const struct sse_want *w, const struct record *r)
 {
+    if (w->view)
+        return w->view->most(r);
     return sse_event_most(r, w->envelope) + SSE_SKIPPED_MOST;
 }
 
@@ -71,7 +85,7 @@ static size_t likely(const struct sse_want *w, size_t least)
 
 /* ---- encoding ---- */
 
-static void put(struct sse_block *b, struct out *o, const struct store_entry *m)
+static void put_plain(struct sse_block *b, struct out *o, const struct store_entry *m)
 {
     char href[LOCATION_ROOM];
 
@@ -80,22 +94,70 @@ static void put(struct sse_block *b, struct out *o, const struct store_entry *m)
     if (m->offset > b->next)
         sse_put_skipped(o, b->next, m->offset);
     sse_put_event(o, m->offset, &m->record, m->record.blob_id ? href : NULL, b->envelope);
+}
+
+static void put(const struct sse_want *w, struct sse_block *b, struct out *o,
+                const struct store_entry *m)
+{
+    uint64_t bytes = m->record.blob_id ? 0 : m->record.body.len;
+
+    if (w->view)
+        w->view->put(o, &m->record);
+    else
+        put_plain(b, o, m);
+    if (b->marks)
+        b->marks[b->count] = (struct sse_mark){ m->offset, bytes, o->len };
     b->next = m->offset + 1;
-    b->bytes += m->record.blob_id ? 0 : m->record.body.len;
+    b->bytes += bytes;
     b->count++;
 }
 
+static bool fits(const struct sse_want *w, const struct out *o, const struct record *r)
+{
+    return !o || o->len + most_of(w, r) <= o->limit;
+}
+
+/* The first at or after `offset` that is wanted, and fits. ERR_NOT_FOUND: w->reached. */
+static enum err look(struct sse_want *w, uint64_t offset, unsigned index,
+                     const struct out *o, struct store_entry *m)
+{
+    struct sse_view *v = w->view;
+    enum err e;
+
+    w->reached = offset;
+    for (unsigned looks = 0; !v || looks < LOOKS_MOST; looks++) {
+        e = fetch_next(&w->loop->fetch, w->reached, m);
+        if (e)
+            return e;
+        if (v && m->offset >= v->until)
+            break;
+        if (!fits(w, o, &m->record))
+            return ERR_NOT_FOUND;
+        if (!v || v->wants(v, index, &m->record))
+            return ERR_OK;
+        w->reached = m->offset + 1;
+    }
+    return ERR_NOT_FOUND;
+}
+
+static bool is_full(const struct sse_want *w, const struct sse_block *b, const struct out *o)
+{
+    return o->full || (w->view && w->view->marks && b->count == SSE_MARKS);
+}
+
 /* From `m` on, what fits. */
-static enum err fill(struct sse_block *b, struct out *o, struct store_entry *m)
+static enum err fill(struct sse_want *w, struct sse_block *b, struct out *o,
+                     struct store_entry *m)
 {
     enum err e = ERR_OK;
 
     do
-        put(b, o, m);
-    while (!o->full && !(e = fetch_next(&b->loop->fetch, b->next, m)) &&
-           o->len + sse_event_most(&m->record, b->envelope) + SSE_SKIPPED_MOST <= o->limit);
+        put(w, b, o, m);
+    while (!is_full(w, b, o) && !(e = look(w, b->next, b->count, o, m)));
     if (o->full)
         return o->no_memory ? ERR_NO_MEMORY : ERR_CORRUPT;
+    if (e == ERR_NOT_FOUND)
+        b->next = w->reached;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -108,11 +170,18 @@ static struct sse_block *block_new(const struct sse_want *w)
     b->loop = w->loop;
     b->slot = w->slot;
     b->envelope = w->envelope;
+    b->view = key_of(w);
     b->first = b->next = w->offset;
     b->topic_len = (uint16_t)w->topic.len;
     memcpy(b->topic, w->topic.data, w->topic.len);
     b->holders = 1;
-    return b;
+    if (!w->view || !w->view->marks)
+        return b;
+    b->marks = calloc(SSE_MARKS, sizeof *b->marks);
+    if (b->marks)
+        return b;
+    free(b);
+    return NULL;
 }
 
 /* Takes *grant. */
@@ -125,9 +194,11 @@ static enum err build(struct sse_want *w, struct store_entry *m, struct grant *g
 
     out_init(&o, grant->bytes - beside_data(w));
     if (!e)
-        e = fill(b, &o, m);
+        e = fill(w, b, &o, m);
     if (e) {
         out_fini(&o);
+        if (b)
+            free(b->marks);
         free(b);
         ledger_release(grant);
         return e;
@@ -165,10 +236,11 @@ enum err sse_block_take(struct sse_want *w, struct grant *granted, struct sse_bl
         *out = b;
         return ERR_OK;
     }
+    w->reached = w->offset;
     e = fetch_begin(f, w->topic);
     if (e)
         return e;
-    e = fetch_next(f, w->offset, &m);
+    e = look(w, w->offset, 0, NULL, &m);
     if (!e)
         e = take_room(w, most_of(w, &m.record) + beside_data(w), granted);
     if (!e)

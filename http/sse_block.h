@@ -14,8 +14,30 @@
 
 #include "ledger.h"
 #include "loop.h"
+#include "out.h"
+#include "record.h"
 
 #define SSE_BLOCK_BYTES (32u << 10)
+#define SSE_MARKS       64u
+
+struct store_entry;
+
+/* How a log is shown to those who do not want all of it as it is. */
+struct sse_view {
+    uint64_t key;   /* those with the same key see the same; not 0 */
+    uint64_t until; /* offsets from here on are not looked at */
+    bool marks;     /* of each event, so that one may send some of them; it is not shared by key */
+    /* Called once for each message, in order; `index`: of its event in the block. */
+    bool (*wants)(struct sse_view *v, unsigned index, const struct record *r);
+    size_t (*most)(const struct record *r);
+    void (*put)(struct out *o, const struct record *r);
+};
+
+struct sse_mark { /* of an event */
+    uint64_t offset;
+    uint64_t bytes; /* of its body */
+    size_t end;     /* where it ends in the block's data */
+};
 
 struct sse_block { /* read only for those who hold it */
     struct sse_block *prev, *next_in_bucket;
@@ -24,6 +46,8 @@ struct sse_block { /* read only for those who hold it */
     uint16_t slot;
     bool envelope;
     uint16_t topic_len;
+    uint64_t view;          /* its key; 0: none */
+    struct sse_mark *marks; /* `count` of them, or NULL */
     uint64_t first, next; /* offsets: of what was asked for, and of what comes after it */
     uint64_t bytes;       /* of bodies */
     unsigned count;       /* of messages */
@@ -39,7 +63,11 @@ struct sse_want {
     uint64_t offset;
     uint16_t slot; /* of the topic (waiters_slot) */
     bool envelope;
+    struct sse_view *view; /* NULL: the topic itself */
     size_t ask; /* set by ERR_BUSY: the room that it takes */
+    /* Set by ERR_NOT_FOUND with a view: what lies before it is not wanted. It is higher than
+     * `offset` when there may be more behind it: a look at very many is made in several. */
+    uint64_t reached;
 };
 
 /* ERR_OK: *out is the caller's to drop. ERR_NOT_FOUND: nothing is there yet. ERR_BUSY: no

@@ -1,18 +1,20 @@
 /*
  * Invariants:
- *  1. From its start to its end a stream is in its loop's list for its slot, or of those that are
- *     due, and counted in waiters: a commit that its last look did not see comes as a letter.
+ *  1. From its start to its end a stream is in its feed's list (home), or of those that are
+ *     due, and its feed is told of news: a commit that its last look did not see comes as a letter.
  *  2. It is suspended for as long; nothing of the library's is on its way to the socket.
- *  3. Who stands in the read ledger's line holds no block, and at most one stream of a slot
- *     stands there: the others find its block, or take its place.
+ *  3. Who stands in the read ledger's line holds no block, and of those who want the same at most
+ *     one stands there: the others find its block, or take its place.
  *  4. A stream ends between chunks, unless its client has gone or stopped.
  */
 #include "sse_internal.h"
 
 #include "caller.h"
 #include "line.h"
+#include "mercure/hub.h"
 #include "metrics.h"
-#include "sse_block.h"
+#include "server.h"
+#include "siphash.h"
 #include "sse_event.h"
 #include "wait.h"
 
@@ -28,12 +30,10 @@
 #define BLOCKS_IN_A_TURN  8   /* of one stream */
 #define STREAMS_IN_A_TURN 512 /* a few milliseconds; then others are served */
 
-#define HEARTBEAT "00000003\r\n:\n\n\r\n"
+#define LIBRARY_BUFFER 16 /* of the response; what goes out does not pass through it */
+#define PREFACE_ROOM   256
 
-struct pass { /* over many streams, in one turn */
-    const struct request *none; /* there is nothing for its topic ... */
-    uint64_t offset;            /* ... at this offset */
-};
+#define HEARTBEAT "00000003\r\n:\n\n\r\n"
 
 static void keep_block(struct loop *l, struct sse_block *b);
 
@@ -47,7 +47,7 @@ static void leave_list(struct request *r)
         return;
     s->listed = false;
     request_list_remove(r);
-    waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
+    s->feed->leaves(r);
     metric_add(METRIC_SSE_SUBSCRIBERS, -1);
 }
 
@@ -61,8 +61,7 @@ static bool leave_line(struct request *r)
     if (!ledger_leave(l->broker->read, &r->answer.room))
         return false;
     atomic_fetch_sub(&l->mailbox.owed, 1);
-    r->stream->in_line = false;
-    l->stream_in_line[r->slot] = false;
+    r->stream->in_line = *r->stream->feed->line(r) = false;
     return true;
 }
 
@@ -90,82 +89,20 @@ void sse_stream_free(struct request *r)
         return;
     leave_list(r);
     sse_block_drop(r->stream->block);
-    free(r->stream);
+    r->stream->feed->free(r->stream);
     r->stream = NULL;
 }
 
 /* ---- to the socket ---- */
 
-static void arm(struct request *r, enum armed what)
-{
-    if (r->stream->armed == what || !r->suspended)
-        return;
-    r->stream->armed = (uint8_t)what;
-    if (what == ARMED_WRITABLE)
-        loop_watch_writable(r->loop, request_socket(r), &r->watch);
-    else
-        loop_watch(r->loop, request_socket(r), &r->watch);
-}
-
-/* What may be sent in one go: all, or for HTTP/1.0 what is inside of a chunk. */
-static size_t piece(struct request *r)
-{
-    struct sse_stream *s = r->stream;
-
-    if (!r->http_1_0)
-        return s->out_len;
-    if (s->out_len && !s->chunk_left) {
-        s->chunk_left = sse_chunk_size(s->out);
-        s->out += SSE_CHUNK_HEAD;
-        s->out_len -= SSE_CHUNK_HEAD;
-    }
-    return s->chunk_left;
-}
-
-static void was_sent(struct request *r, size_t n)
-{
-    struct sse_stream *s = r->stream;
-
-    s->sent_ms = r->loop->now_ms;
-    if (r->http_1_0 && !(s->chunk_left -= n))
-        n += SSE_CHUNK_TAIL;
-    s->out += n;
-    s->out_len -= n;
-}
-
 /* True: all is sent. False: the socket is full, or the stream has ended. */
 static bool push(struct request *r)
 {
-    struct sse_stream *s = r->stream;
-    ssize_t n;
+    enum sse_pushed pushed = sse_push(r);
 
-    while (s->out_len) {
-        n = send(request_socket(r), s->out, piece(r), MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n > 0) {
-            was_sent(r, (size_t)n);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            arm(r, ARMED_WRITABLE);
-            return false;
-        } else if (errno != EINTR) {
-            end(r, true);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void block_sent(struct sse_stream *s)
-{
-    struct sse_block *b = s->block;
-
-    if (!b)
-        return;
-    metric_add(METRIC_SSE_EVENTS, b->count);
-    metric_add(METRIC_DELIVERED_MESSAGES, b->count);
-    metric_add(METRIC_DELIVERED_BYTES, (int64_t)b->bytes);
-    s->offset = b->next;
-    s->block = NULL;
-    sse_block_drop(b);
+    if (pushed == SSE_BROKEN)
+        end(r, true);
+    return pushed == SSE_ALL;
 }
 
 /* ---- what comes next ---- */
@@ -183,48 +120,30 @@ static enum err stand(struct request *r, size_t bytes)
     e = ledger_wait(l->broker->read, w);
     if (e != ERR_BUSY)
         atomic_fetch_sub(&l->mailbox.owed, 1);
-    r->stream->in_line = l->stream_in_line[r->slot] = e == ERR_BUSY;
+    r->stream->in_line = *r->stream->feed->line(r) = e == ERR_BUSY;
     return e;
 }
 
-static bool known_to_have_none(const struct request *r, const struct pass *pass)
-{
-    return pass && pass->none && r->stream->offset >= pass->offset &&
-           bytes_eq(request_topic(pass->none), request_topic(r));
-}
-
-static enum err take_block(struct request *r, struct pass *pass)
+/* May leave it without a block, further on. */
+static enum err take_block(struct request *r)
 {
     struct sse_stream *s = r->stream;
-    struct sse_want want = { .loop = r->loop,
-                             .topic = request_topic(r),
-                             .offset = s->offset,
-                             .slot = r->slot,
-                             .envelope = r->read.envelope };
+    size_t room;
     enum err e;
 
-    if (known_to_have_none(r, pass))
-        return ERR_NOT_FOUND;
-    if (r->loop->stream_in_line[r->slot])
-        return ERR_BUSY;
-    do
-        e = sse_block_take(&want, &r->answer.room.grant, &s->block);
-    while (e == ERR_BUSY && !(e = stand(r, want.ask)));
-    if (e == ERR_NOT_FOUND && pass)
-        *pass = (struct pass){ r, s->offset };
-    if (e)
-        return e;
-    if (pass)
+    do {
+        room = 0;
+        e = s->feed->take(r, &room);
+    } while (e == ERR_BUSY && room && !(e = stand(r, room)));
+    if (!e && s->block && r->loop->streams_turn)
         keep_block(r->loop, s->block);
-    s->out = s->block->data;
-    s->out_len = s->block->len;
-    return ERR_OK;
+    return e;
 }
 
 /* Sends what there is, until the socket is full, the log is at its end, or others are due.
  * One that is to end gets one more block, for news that it has not been told. Runs for a stream
  * that is not in line. */
-static void advance(struct request *r, struct pass *pass)
+static void advance(struct request *r)
 {
     struct sse_stream *s = r->stream;
     bool over = r->loop->broker->draining || r->loop->now_ms >= s->ends_ms;
@@ -232,18 +151,19 @@ static void advance(struct request *r, struct pass *pass)
     enum err e;
 
     for (int blocks = 0; !s->ending; blocks++) {
-        if (!push(r))
-            return;
-        block_sent(s);
+        do
+            if (!push(r))
+                return;
+        while (!sse_block_sent(s));
         if (over && (had_some || blocks)) {
             end(r, false);
             return;
         }
         if (blocks == BLOCKS_IN_A_TURN) {
-            arm(r, ARMED_WRITABLE); /* which it is: goes on in the loop's next round */
+            sse_arm(r, ARMED_WRITABLE); /* which it is: goes on in the loop's next round */
             return;
         }
-        e = take_block(r, pass);
+        e = take_block(r);
         if (e && over)
             end(r, false);
         else if (e && e != ERR_NOT_FOUND && e != ERR_BUSY)
@@ -251,39 +171,25 @@ static void advance(struct request *r, struct pass *pass)
         else if (e)
             break;
     }
-    arm(r, ARMED_LEAVING);
+    sse_arm(r, ARMED_LEAVING);
 }
 
 /* ---- whose turn it is ---- */
 
-static bool is_idle(const struct sse_stream *s)
+bool sse_stream_is_idle(const struct sse_stream *s)
 {
     return !s->block && !s->out_len && !s->in_line && s->armed != ARMED_WRITABLE;
 }
 
-void sse_stream_woken(struct loop *l, unsigned first, unsigned last)
+void sse_stream_due(struct request *r)
 {
-    for (unsigned slot = first; slot < last; slot++)
-        if (l->streams[slot].first)
-            l->has_news[slot] = l->any_news = true;
+    request_list_add(&r->loop->streams_due, r);
 }
 
-/* Those of one round are all served before those of the next. */
-static void begin_round(struct loop *l)
+void sse_stream_woken(struct loop *l, unsigned first, unsigned end)
 {
-    struct request *r, *next;
-
-    l->any_news = false;
-    for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++) {
-        if (!l->has_news[slot])
-            continue;
-        l->has_news[slot] = false;
-        for (r = l->streams[slot].first; r; r = next) {
-            next = r->next;
-            if (is_idle(r->stream))
-                request_list_add(&l->streams_due, r);
-        }
-    }
+    sse_topic_woken(l, first, end);
+    mercure_hub_woken(l, first, end);
 }
 
 /* The block stays between two slices of a round, though nobody may be in it just then. */
@@ -297,26 +203,32 @@ static void keep_block(struct loop *l, struct sse_block *b)
         b->holders++;
 }
 
-void sse_stream_turn(struct loop *l)
+static void serve_some(struct loop *l)
 {
-    struct pass pass = { 0 };
     struct request *r;
 
-    if (!l->streams_due.first && l->any_news)
-        begin_round(l);
+    l->streams_turn = true;
     for (int n = 0; n < STREAMS_IN_A_TURN && (r = l->streams_due.first); n++) {
-        request_list_add(&l->streams[r->slot], r);
-        advance(r, &pass);
+        request_list_add(r->stream->home, r);
+        advance(r);
     }
-    if (l->streams_due.first || l->any_news)
-        l->progress = true; /* the daemon's turn, and then again */
-    else
-        keep_block(l, NULL);
+    l->streams_turn = false;
+    l->none = NULL;
 }
 
-static void wake_others(struct request *r)
+void sse_stream_turn(struct loop *l)
 {
-    sse_stream_woken(r->loop, r->slot, r->slot + 1u);
+    if (!l->streams_due.first && l->any_news)
+        sse_topic_begin_round(l);
+    if (!l->streams_due.first)
+        mercure_hub_begin_round(l);
+    serve_some(l);
+    if (l->streams_due.first || l->any_news || mercure_hub_has_news(l)) {
+        l->progress = true; /* the daemon's turn, and then again */
+    } else {
+        keep_block(l, NULL);
+        mercure_hub_end_round(l);
+    }
 }
 
 /* ---- what happens to it ---- */
@@ -329,13 +241,13 @@ static void on_socket(struct source *source, uint32_t events)
 
     s->armed = ARMED_NOT;
     if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
-        advance(r, NULL);
+        advance(r);
         return;
     }
     metric_add(METRIC_READERS_LEFT, 1);
     end(r, true);
     if (was_in_line && !s->in_line)
-        wake_others(r);
+        s->feed->line_moved(r);
 }
 
 static void on_room(struct letter *letter)
@@ -343,23 +255,32 @@ static void on_room(struct letter *letter)
     struct request *r = FROM(letter, room_letter);
     struct sse_stream *s = r->stream;
 
-    s->in_line = r->loop->stream_in_line[r->slot] = false;
+    s->in_line = *s->feed->line(r) = false;
     if (s->ending)
         end(r, r->kill);
     else
-        advance(r, NULL);
+        advance(r);
     if (!s->in_line)
         ledger_release(&r->answer.room.grant); /* else it is the ledger's to write to */
-    wake_others(r);
+    s->feed->line_moved(r);
+}
+
+static int64_t heartbeat_ms(const struct request *r)
+{
+    const char *config = (const char *)r->loop->broker->config;
+    uint64_t ms;
+
+    memcpy(&ms, config + r->stream->feed->heartbeat_setting, sizeof ms);
+    return ms ? (int64_t)ms : INT64_MAX / 4; /* 0: none */
 }
 
 static void set_timer(struct request *r)
 {
     struct sse_stream *s = r->stream;
-    int64_t beat_ms = s->sent_ms + (int64_t)r->loop->broker->config->sse_heartbeat_ms;
+    int64_t beat_ms = s->sent_ms + heartbeat_ms(r);
 
     if (beat_ms <= r->loop->now_ms) /* its socket is full: there is no need */
-        beat_ms = r->loop->now_ms + (int64_t)r->loop->broker->config->sse_heartbeat_ms;
+        beat_ms = r->loop->now_ms + heartbeat_ms(r);
     if (timers_set(&r->loop->timers, &r->timer,
                    beat_ms < s->ends_ms ? beat_ms : s->ends_ms))
         end(r, true); /* better gone than silent for ever */
@@ -377,11 +298,11 @@ static void beat(struct request *r)
         end(r, false);
     if (now >= s->ends_ms)
         return;
-    if (at_rest && now - s->sent_ms >= (int64_t)r->loop->broker->config->sse_heartbeat_ms) {
+    if (at_rest && now - s->sent_ms >= heartbeat_ms(r)) {
         s->out = HEARTBEAT;
         s->out_len = sizeof HEARTBEAT - 1;
         if (push(r) && s->armed != ARMED_WRITABLE)
-            arm(r, ARMED_LEAVING);
+            sse_arm(r, ARMED_LEAVING);
     }
     if (!s->ending)
         set_timer(r);
@@ -394,12 +315,41 @@ static void on_time(struct timer *t)
 
     beat(r);
     if (was_in_line && !r->stream->in_line)
-        wake_others(r);
+        r->stream->feed->line_moved(r);
 }
 
 /* ---- the start ---- */
 
-void sse_stream_begin(struct request *r, struct bytes preface)
+/* The head has been written; the memory of its lines is not needed any more. */
+static enum MHD_Result first_name(void *to, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    (void)kind;
+    (void)value;
+    *(const char **)to = name;
+    return MHD_NO;
+}
+
+static void drop_headers(struct MHD_Response *response)
+{
+    const char *name;
+
+    do {
+        name = NULL;
+        (void)MHD_get_response_headers(response, first_name, &name);
+    } while (name && MHD_del_response_header(response, name,
+                                             MHD_get_response_header(response, name)));
+}
+
+uint64_t sse_stream_spread(const struct request *r, uint64_t range)
+{
+    uint64_t secret[2] = { r->loop->server->start_id, 0 };
+    uint64_t what[2] = { r->loop->index, r->id };
+
+    return range ? siphash((uint8_t *)secret, bytes_of(what, sizeof what)) % range : 0;
+}
+
+static void join(struct request *r)
 {
     struct loop *l = r->loop;
     struct sse_stream *s = r->stream;
@@ -410,32 +360,82 @@ void sse_stream_begin(struct request *r, struct bytes preface)
     r->watch.ready = on_socket;
     r->timer.fire = on_time;
     r->room_letter.open = on_room;
-    r->slot = (uint16_t)waiters_slot(request_topic(r));
     s->sent_ms = l->now_ms;
-    request_list_add(&l->streams[r->slot], r);
-    waiters_park(l->broker->waiters, l->index, r->slot);
+    s->feed->joins(r);
+    request_list_add(s->home, r);
     metric_add(METRIC_SSE_SUBSCRIBERS, 1);
     s->listed = true;
     wait_suspend(r, 0);
     s->armed = ARMED_LEAVING;
     set_timer(r);
-    s->out = preface.data;
-    s->out_len = s->ending ? 0 : preface.len;
+}
+
+/* The head is written. */
+static void begin(struct request *r)
+{
+    struct sse_stream *s = r->stream;
+    char text[PREFACE_ROOM];
+    struct out o;
+
+    s->started = true;
+    drop_headers(s->response);
+    join(r);
+    out_init_in(&o, text, sizeof text);
+    s->feed->preface(r, &o);
+    s->out = text;
+    s->out_len = s->ending ? 0 : o.len;
     if (!push(r) && !s->ending)
         end(r, true); /* a fresh socket takes so little */
-    advance(r, NULL);
+    advance(r);
+}
+
+/* The library asks for more of the body: when the head is written, and when the stream is
+ * resumed, because it has ended. */
+static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
+{
+    struct request *r = arg;
+
+    (void)pos;
+    (void)buf;
+    (void)max;
+    r->loop->progress = true;
+    if (r->loop->stopping)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (!r->kill && !r->stream->started) {
+        begin(r);
+        return 0;
+    }
+    return r->kill ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void nothing_to_free(void *arg)
+{
+    (void)arg; /* the request has it all */
+}
+
+void sse_stream_open(struct request *r, struct sse_stream *s)
+{
+    r->stream = s;
+    if (r->head) /* the library would write the end of a body that it has left out */
+        reply_empty(r, MHD_HTTP_OK);
+    else
+        reply_callback(r, MHD_HTTP_OK, MHD_SIZE_UNKNOWN, LIBRARY_BUFFER, next_piece,
+                       nothing_to_free, r);
+    s->response = r->reply.response;
+    reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    reply_header(r, "X-Accel-Buffering", "no"); /* nginx would keep events back */
 }
 
 /* ---- all at once ---- */
 
-static void end_list(struct request_list *list, bool cut)
+void sse_stream_end_list(struct request_list *list, bool cut)
 {
     struct request *r, *next;
 
     for (r = list->first; r; r = next) {
         next = r->next;
         if (cut || r->stream->in_line ||
-            (!r->stream->block && !r->stream->out_len && !r->loop->has_news[r->slot]))
+            (!r->stream->block && !r->stream->out_len && !r->stream->feed->has_news(r)))
             end(r, cut);
     }
 }
@@ -444,13 +444,15 @@ static void end_list(struct request_list *list, bool cut)
 void sse_stream_drain(struct loop *l)
 {
     for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++)
-        end_list(&l->streams[slot], false);
+        sse_stream_end_list(&l->streams[slot], false);
+    mercure_hub_drain(l);
 }
 
 void sse_stream_cut_all(struct loop *l)
 {
-    end_list(&l->streams_due, true);
+    sse_stream_end_list(&l->streams_due, true);
     for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++)
-        end_list(&l->streams[slot], true);
+        sse_stream_end_list(&l->streams[slot], true);
+    mercure_hub_cut_all(l);
     keep_block(l, NULL);
 }
