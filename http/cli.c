@@ -2,6 +2,7 @@
 
 #include "config_table.h"
 #include "healthcheck.h"
+#include "mercure/key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,8 @@ static int load(struct config *c, int count, char **args, char **envp)
 {
     char error[CONFIG_ERROR_SIZE];
 
-    if (config_load(c, count, args, envp, CONFIG_DEFAULT_FILE, error)) {
+    if (config_load(c, count, args, envp, CONFIG_DEFAULT_FILE, error) ||
+        mercure_keys_check(c, error)) {
         fprintf(stderr, "sluice: %s\n", error);
         return STATUS_BAD_USAGE;
     }
@@ -169,6 +171,7 @@ static int run_serve(int count, char **args, char **envp, cli_serve_fn serve)
     log_setup(config.log_level, config.log_format == CONFIG_LOG_JSON);
     config_log(&config);
     limits_log(&limits);
+    mercure_keys_warn(&config);
     return serve(&config, &limits);
 }
 
