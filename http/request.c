@@ -65,12 +65,22 @@ static void count_status(unsigned status)
                1);
 }
 
+/* What the answer has beside what its handler said. */
+static void complete(struct request *r)
+{
+    if (r->reply.share)
+        return;
+    if (r->dialect && r->dialect->headers)
+        r->dialect->headers(r);
+    else if (r->cors)
+        reply_header(r, "Access-Control-Allow-Origin", "*");
+}
+
 static enum MHD_Result send_reply(struct request *r)
 {
     enum MHD_Result sent;
 
-    if (r->cors && !r->reply.share)
-        reply_header(r, "Access-Control-Allow-Origin", "*");
+    complete(r);
     rates_show(r);
     if (r->loop->broker->draining && !r->reply.share)
         reply_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
@@ -96,8 +106,10 @@ static void mark_early(struct request *r)
 static void answer_past_library(struct request *r)
 {
     char text[8192];
-    size_t len = reply_raw(r, text, sizeof text);
+    size_t len;
 
+    complete(r);
+    len = reply_raw(r, text, sizeof text);
     if (len)
         (void)!send(request_socket(r), text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     count_status(r->reply.status);

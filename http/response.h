@@ -28,7 +28,9 @@ struct request;
     X(BAD_JSON, 400, false, "bad_json", "Bad JSON")                                    \
     X(BAD_SETTING, 400, false, "bad_setting", "Bad setting"      )                     \
     X(BAD_BATCH, 400, false, "bad_batch", "Bad batch")                                 \
+    X(UNAUTHORIZED, 401, false, "unauthorized", "Unauthorized")                        \
     X(RESERVED_TOPIC, 403, false, "reserved_topic", "Topic of the Mercure hub")        \
+    X(FORBIDDEN, 403, false, "forbidden", "Forbidden")                                 \
     X(ROUTE_NOT_FOUND, 404, false, "route_not_found", "No such route")                 \
     X(TOPIC_NOT_FOUND, 404, false, "topic_not_found", "No such topic")                 \
     X(NAMESPACE_NOT_FOUND, 404, false, "namespace_not_found", "No such namespace")     \
@@ -81,6 +83,11 @@ struct dialect {
     /* The status in place of the table's, 0 for the table's. NULL: always the table's. */
     unsigned (*status)(enum problem p);
     void (*write)(struct out *o, const struct problem_view *v);
+    /* Adds what every answer has, what browsers must know included; it is about to be sent,
+     * and no other request's. NULL: natively, Access-Control-Allow-Origin: *. */
+    void (*headers)(struct request *r);
+    /* Answers OPTIONS for a path whose methods are in `allow`. NULL: natively. */
+    void (*preflight)(struct request *r, const char *allow);
 };
 
 extern const struct dialect dialect_native; /* RFC 9457 */

@@ -142,6 +142,8 @@ static void refuse_method(struct request *r, const char *method, struct allowed 
     if (strcmp(method, MHD_HTTP_METHOD_OPTIONS)) {
         reply_problem(r, PROBLEM_METHOD_NOT_ALLOWED, "%.20s does not work here; %s do.",
                       method, a->text);
+    } else if (r->dialect && r->dialect->preflight) {
+        r->dialect->preflight(r, a->text);
     } else {
         reply_empty(r, MHD_HTTP_NO_CONTENT);
         reply_header(r, "Access-Control-Allow-Methods", a->text);
