@@ -44,7 +44,7 @@ struct crowd {
     uint64_t count, topics, per_source, receive_buffer;
     double seconds, rest, churn;
     const char *path, *source;
-    bool resume;
+    bool resume, forget;
 
     struct net_target target;
     int epoll;
@@ -107,7 +107,7 @@ static void ask(struct crowd *c, struct subscriber *s)
     socklen_t len = sizeof e;
 
     getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &e, &len);
-    if (s->scan.id[0])
+    if (s->scan.id[0] && !c->forget)
         snprintf(resume, sizeof resume, "Last-Event-ID: %s\r\n", s->scan.id);
     request_topic(path, sizeof path, c->path, s->id % (unsigned)c->topics);
     n = snprintf(request, sizeof request,
@@ -355,6 +355,7 @@ int main(int argc, char **argv)
         { "per-source", OPT_NUMBER, &c->per_source, "connections of one address; 0: 4000" },
         { "receive-buffer", OPT_NUMBER, &c->receive_buffer, "SO_RCVBUF; 0: the kernel's" },
         { "resume", OPT_FLAG, &c->resume, "come back with the last id when a stream ends" },
+        { "forget", OPT_FLAG, &c->forget, "with --resume: without the id, as who must miss something" },
         { "rest", OPT_SECONDS, &c->rest, "before coming back" },
         { "churn", OPT_SECONDS, &c->churn, "so many a second leave, others come" },
         { "seconds", OPT_SECONDS, &c->seconds, "until the end; 0: by stdin" },

@@ -82,6 +82,7 @@ static void read_line(struct scan *s, const char *line, const struct scan_sink *
 
     if (!*line) {
         s->event.type = s->type;
+        memcpy(s->id, s->next_id, sizeof s->id);
         if (s->has_data)
             to->event(to->arg, &s->event);
         s->has_data = false;
@@ -90,7 +91,7 @@ static void read_line(struct scan *s, const char *line, const struct scan_sink *
         if (!s->has_data)
             read_data(s, value);
     } else if ((value = value_of(line, "id"))) {
-        copy(s->id, sizeof s->id, value);
+        copy(s->next_id, sizeof s->next_id, value);
     } else if ((value = value_of(line, "event"))) {
         copy(s->type, sizeof s->type, value);
     }
@@ -210,5 +211,6 @@ void scan_again(struct scan *s)
     struct scan again = { 0 };
 
     memcpy(again.id, s->id, sizeof s->id);
+    memcpy(again.next_id, s->id, sizeof s->id);
     *s = again;
 }

@@ -1,9 +1,10 @@
 /*
  * scan - an answer of Server-Sent Events, taken apart as it comes and kept nowhere.
  *
- * The network may cut head, chunks and events wherever it likes. Of each line only the beginning is kept: the id, the type, and what stands in front of the
- * data, which the herald wrote there: "SEQ-TIME-BEFORE-", a number of the message, when it was
- * published, and when the one before it was (monotonic microseconds).
+ * The network may cut head, chunks and events wherever it likes. Of each line only the
+ * beginning is kept: the id, the type, and what stands in front of the data, which the herald
+ * wrote there: "SEQ-TIME-BEFORE-", the message's number, when it was published, and when the one
+ * before it was (monotonic microseconds; 0: it is the first).
  *
  * Pure. All zero is a new connection.
  */
@@ -32,7 +33,8 @@ struct scan {
     uint64_t left;    /* bytes of the chunk */
     struct scan_event event;
     char type[12];
-    char id[56]; /* of the last event that had one: for Last-Event-ID */
+    char id[56];      /* of the last event that was whole: for Last-Event-ID */
+    char next_id[56]; /* it becomes that at the event's end */
     char line[80];
 };
 
