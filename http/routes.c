@@ -1,4 +1,6 @@
 #include "limits_patch.h"
+#include "mercure/answer.h"
+#include "mercure/publish.h"
 #include "namespaces.h"
 #include "native_publish.h"
 #include "native_read.h"
@@ -59,5 +61,7 @@ const struct route routes[] = {
     { "GET", "/", NULL, NULL, page_index, NULL, .is_on = page_is_on },
     { "GET", "/page/{file}", NULL, NULL, page_file, NULL, page_take_file,
       .is_on = page_is_on },
+    { "POST", "/.well-known/mercure", NULL, mercure_publish_start, mercure_publish_finish,
+      NULL, mercure_take_topic, &dialect_mercure },
     { NULL },
 };

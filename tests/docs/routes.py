@@ -114,8 +114,9 @@ def checks(root, address):
     spec = yaml.safe_load(read(root, "http/openapi.yaml"))
     codes = set(spec["components"]["schemas"]["Problem"]["properties"]["code"]["enum"])
     yield "openapi.yaml and the documents have the same routes", difference(
-        "openapi.yaml", spec_routes(spec), "API.md or PULSAR.md",
-        document_routes(api) | document_routes(read(root, "http/PULSAR.md")))
+        "openapi.yaml", spec_routes(spec), "the documents",
+        document_routes(api) | document_routes(read(root, "http/PULSAR.md")) |
+        document_routes(read(root, "http/MERCURE.md")))
     yield "openapi.yaml's references lead somewhere", broken_refs(spec)
     yield "openapi.yaml and API.md have the same codes", difference(
         "openapi.yaml", codes, "API.md", document_codes(api))
@@ -126,5 +127,5 @@ def checks(root, address):
     for path, item in spec["paths"].items():
         yield "openapi.yaml and the broker have the same verbs: " + path, methods_differ(
             address, path, item)
-    for document in ("README.md", "http/API.md", "http/PULSAR.md"):
+    for document in ("README.md", "http/API.md", "http/PULSAR.md", "http/MERCURE.md"):
         yield "the links of %s lead somewhere" % document, broken_links(root, document)

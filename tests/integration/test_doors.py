@@ -6,13 +6,16 @@ import os
 import re
 import unittest
 
-from sluicetest import ROOT, BrokerTest, SoloBrokerTest, quote, until
+import jwt
+from sluicetest import ROOT, SoloBrokerTest, quote, until
 
 INLINE = 64 << 10
 MESSAGE = 1 << 20
 BATCH = 256 << 10
+HUB = "/.well-known/mercure"
+HUB_LIMIT = 3 * (INLINE + (32 << 10) + 2 * 255) + 1005 * 16  # data, topics, id and type as %XX; names of fields
 SETTINGS = {"publish_buffer": "512KiB", "inline_max": "64KiB", "max_message_bytes": "1MiB",
-            "max_batch_bytes": "256KiB", "min_body_rate": "0"}
+            "max_batch_bytes": "256KiB", "min_body_rate": "0", "mercure_publisher_jwt_key": jwt.KEY}
 
 
 def native(path):
@@ -33,17 +36,19 @@ def of_objects(member, form):
 
 class Door:
     def __init__(self, name, route, path, body, limit, bad, many=True, topic="%s", type="text/plain", ok=201,
-                 chunked=False, error="application/problem+json", large=1):
+                 chunked=False, error="application/problem+json", large=1, token=None, makes_topic=False):
         self.name, self.route, self.path, self.body, self.limit, self.bad = name, route, path, body, limit, bad
         self.many, self.topic, self.type, self.ok, self.chunked = many, topic, type, ok, chunked
-        self.error, self.large = error, large
+        self.error, self.large, self.token = error, large, token
+        self.makes_topic = makes_topic  # a single one, its own, and always
 
     def texts(self):
         """What a request of this door brings; some 30 KB, or more than is ever held whole."""
         return ["%d" % i + "x" * (10000 * self.large) for i in range(3 if self.many else 1)]
 
     def headers(self, more=None):
-        return dict({"Content-Type": self.type}, **more or {})
+        token = {"Authorization": "Bearer " + self.token} if self.token else {}
+        return dict({"Content-Type": self.type}, **token, **more or {})
 
     def send(self, broker, topic, body=None, headers=None):
         body = self.body(self.texts()) if body is None else body
@@ -71,6 +76,13 @@ def door_of_pulsar(domain, tail="", shape=""):
                 type="application/json", ok=200, error="application/json")
 
 
+def door_of_hub():
+    return Door("the hub", "POST " + HUB, lambda topic: HUB, lambda texts: "topic=a&data=" + texts[0], HUB_LIMIT,
+                ("topic=a&data=%zz", {}), many=False, large=3, topic="%s-the-hubs-own",
+                type="application/x-www-form-urlencoded", ok=200, error="text/plain; charset=utf-8", token=jwt.token(publish=["*"]),
+                makes_topic=True)
+
+
 DOORS = [
     door_of_one("one message", large=3),
     door_of_one("one message, chunked", chunked=True, large=3),
@@ -85,6 +97,7 @@ DOORS = [
     door_of_pulsar("persistent", "/partitions/0", "/partitions/{}"),
     door_of_pulsar("non-persistent"),
     door_of_pulsar("non-persistent", "/partitions/0", "/partitions/{}"),
+    door_of_hub(),
 ]
 
 # Routes that change something and bring no messages.
@@ -98,6 +111,10 @@ class TheTable:
         """Each door with a topic of its own for this test."""
         for i, door in enumerate(DOORS):
             yield door, door.topic % ("%s-%d" % (self.name, i))
+
+    def start(self, **settings):
+        hubs = next(topic for door, topic in self.each_door() if door.makes_topic)
+        super().start(mercure_topic=hubs, **settings)
 
     def given_topic(self, topic, **settings):
         a = self.broker.ask("PUT", "/v1/topics/" + quote(topic), json.dumps(settings))
@@ -113,8 +130,10 @@ class TheTable:
             self.assertEqual((a.json["next"], a.json["messages"], a.json["bytes"]), (0, 0, 0))
 
 
-class Doors(TheTable, BrokerTest):
-    settings = SETTINGS
+class Doors(TheTable, SoloBrokerTest):
+    def setUp(self):
+        super().setUp()
+        self.start(**SETTINGS)
 
     def test_what_comes_in_is_stored(self):
         for door, topic in self.each_door():
@@ -193,8 +212,9 @@ class Doors(TheTable, BrokerTest):
                 self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic)).status, 404)
                 self.broker.ask("PATCH", "/v1/namespaces/" + quote(topic), '{"max_bytes":0,"max_topics":1}')
                 self.assertEqual(door.send(self.broker, topic).status, door.ok)
-                self.assertRefused(door, door.send(self.broker, topic + "-second"), 507)
-                self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic + "-second")).status, 404)
+                if not door.makes_topic:
+                    self.assertRefused(door, door.send(self.broker, topic + "-second"), 507)
+                    self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic + "-second")).status, 404)
                 self.broker.ask("DELETE", "/v1/namespaces/" + quote(topic))
         self.assertIdle()
         self.assertConserved()
@@ -313,6 +333,9 @@ class DoorsShut(TheTable, SoloBrokerTest):
         self.start(auto_create=False, **SETTINGS)
         for door, topic in self.each_door():
             with self.subTest(door=door.name):
+                if door.makes_topic:
+                    self.assertEqual(door.send(self.broker, topic).status, door.ok)
+                    continue
                 self.assertRefused(door, door.send(self.broker, topic), 404)
                 self.assertEqual(self.broker.ask("GET", "/v1/topics/" + quote(topic)).status, 404)
         self.assertIdle()
