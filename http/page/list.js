@@ -28,18 +28,11 @@ function clock(iso) {
   return today ? time : at.toLocaleDateString() + " " + time;
 }
 
-const isJsonType = (type) => /^[^;]*[/+]json\s*(;|$)/i.test(type);
-
-// As JSON over several lines where it is JSON, whatever its type says; curl's -d says "form".
+// Over several lines where it is JSON, whatever its type says: curl's -d says it is a form.
 function readable(m, object) {
-  const raw = rawData(object);
-  const isText = typeof m.data === "string" && !(isJsonType(m.content_type) && isJson(m.data));
-  if (isJsonType(m.content_type) && !isText) {
-    const json = typeof m.data === "string" ? m.data : raw;
-    return json.length > ONE_LINE ? pretty(json, TEXT_MOST) : json;
-  }
-  const looksLike = /^\s*[{[]/.test(m.data) && m.data.length > ONE_LINE;
-  return looksLike && isJson(m.data) ? pretty(m.data, TEXT_MOST) : m.data;
+  const text = typeof m.data === "string" ? m.data : rawData(object);
+  const isLong = text.length > ONE_LINE && /^\s*[{[]/.test(text);
+  return isLong && isJson(text) ? pretty(text, TEXT_MOST) : text;
 }
 
 function download(topic, offset, text) {

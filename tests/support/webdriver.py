@@ -18,7 +18,7 @@ from sluicetest import PATIENCE, _before_exec, free_port, until
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the standard's name for a reference
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
              "--no-first-run", "--disable-background-networking", "--disable-component-update",
-             "--window-size=1280,900"]
+             "--lang=en-US", "--window-size=1280,900"]
 
 
 class WebDriverError(AssertionError):
@@ -58,6 +58,7 @@ class Browser:
                   "goog:loggingPrefs": {"browser": "ALL"}}
         said = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = said["sessionId"]
+        self.first = self.tell("window", method="GET")  # stays: without a tab there is no browser
 
     def close(self):
         try:
@@ -85,16 +86,9 @@ class Browser:
     def tell(self, what, body=None, method="POST"):
         return self.ask(method, "/session/%s/%s" % (self.session, what), body)
 
-    def devtools(self, command, **params):
-        """What WebDriver has no word for."""
-        return self.tell("goog/cdp/execute", {"cmd": command, "params": params})
-
     def tab(self):
         """A new one."""
         return Tab(self, self.tell("window/new", {"type": "tab"})["handle"])
-
-    def tabs(self):
-        return self.tell("window/handles", method="GET")
 
 
 class Tab:
@@ -118,6 +112,11 @@ class Tab:
 
     def close(self):
         self.tell("window", method="DELETE")
+        self.browser.tell("window", {"handle": self.browser.first})
+
+    def devtools(self, command, **params):
+        """What WebDriver has no word for; of this tab, as long as it is there."""
+        return self.tell("goog/cdp/execute", {"cmd": command, "params": params})
 
     def run(self, script, *args):
         """A function's body in the page; what it returns."""
