@@ -79,8 +79,8 @@ def door_of_pulsar(domain, tail="", shape=""):
 def door_of_hub():
     return Door("the hub", "POST " + HUB, lambda topic: HUB, lambda texts: "topic=a&data=" + texts[0], HUB_LIMIT,
                 ("topic=a&data=%zz", {}), many=False, large=3, topic="%s-the-hubs-own",
-                type="application/x-www-form-urlencoded", ok=200, error="text/plain; charset=utf-8", token=jwt.token(publish=["*"]),
-                makes_topic=True)
+                type="application/x-www-form-urlencoded", ok=200, error="text/plain; charset=utf-8",
+                token=jwt.token(publish=["*"]), makes_topic=True)
 
 
 DOORS = [
