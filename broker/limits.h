@@ -14,7 +14,8 @@
  *                   transaction
  *   indexes         topic_cache + max_connections x 256 bytes of parked readers, and 24
  *                   bytes more where max_connections_per_address is set; + rate_table_bytes
- *   fixed           memory_limit / 32 (1 to 5 MiB) + 256 KiB a loop: stacks, tables, the
+ *   fixed           memory_limit / 32 (1 to 5 MiB) + 448 KiB of libraries, and 320 KiB more
+ *                   where the hub has a key, + 256 KiB a loop: stacks, tables, the
  *                   allocator's slack, the rest
  *
  * Outside of memory_limit, because the kernel holds it, but inside the container:

@@ -28,10 +28,15 @@
  */
 #define CONNECTION_BYTES  (KIB + 256)
 #define LOOP_BYTES        (256 * KIB)
+/* The libraries that check tokens, loaded: tables that the linker writes into. */
+#define CRYPTO_BYTES      (448 * KIB)
+/* What they keep from the first token on: 160 KiB where it has a secret, 270 KiB where a public
+ * key. */
+#define TOKEN_BYTES       (320 * KIB)
 #define BATCH_MOST        (16 * MIB)
 #define JSON_LEAST        (256 * KIB)
 #define JSON_MOST         (8 * MIB)
-#define MESSAGES_KEEP     (5 * MIB + 256 * KIB)
+#define MESSAGES_KEEP     (4 * MIB + 832 * KIB)
 #define PUBLISH_EXTRA     (16 * KIB) /* headers, attributes and our own state */
 #define CONNECTIONS_MOST  ((uint64_t)1000000)
 #define BIG_POOLS_FROM    (128 * MIB)
@@ -69,7 +74,10 @@ static uint64_t auto_loops(const struct plan *p)
  * back, and grows with what goes through it. */
 static uint64_t fixed_bytes(const struct config *c)
 {
-    return within(c->memory_limit_bytes / 32, MIB, 5 * MIB) + c->loops * LOOP_BYTES;
+    bool tokens = *c->mercure_publisher_jwt_key || *c->mercure_subscriber_jwt_key;
+
+    return within(c->memory_limit_bytes / 32, MIB, 5 * MIB) + CRYPTO_BYTES +
+           (tokens ? TOKEN_BYTES : 0) + c->loops * LOOP_BYTES;
 }
 
 /* Pages that jobs and sweeps change beside those that hold the messages. */

@@ -125,7 +125,7 @@ Test(limits, carries_5000_parked_readers_and_200_publishers_in_a_container_of_64
     cr_assert(ge(u64, c.max_connections, 5240));
     cr_assert(ge(u64, c.publish_buffer_bytes, 2 * MIB));
     cr_assert(ge(u64, c.read_buffer_bytes, 2 * (6 * 128 + 280) * KIB));
-    cr_assert(ge(u64, c.max_batch_bytes, 240 * KIB));
+    cr_assert(ge(u64, c.max_batch_bytes, 176 * KIB));
     cr_assert(eq(u64, c.receive_buffer_bytes, 16 * KIB));
 }
 
@@ -176,6 +176,18 @@ Test(limits, adds_up_at_every_size)
 {
     for (uint64_t mib = 24; mib < 700; mib++)
         PLANNED(mib);
+}
+
+Test(limits, keeps_memory_for_what_checks_tokens_where_there_is_a_key)
+{
+    uint64_t without;
+
+    PLANNED(1024);
+    without = l.parts[LIMITS_FIXED].limit_bytes;
+    PLANNED(1024, "--mercure-subscriber-jwt-key", "k");
+    cr_assert(eq(u64, l.parts[LIMITS_FIXED].limit_bytes, without + 320 * KIB));
+    PLANNED(64, "--mercure-publisher-jwt-key", "k");
+    cr_assert(ge(u64, c.max_connections, 5180));
 }
 
 Test(limits, has_no_more_loops_than_its_memory_carries)
@@ -311,7 +323,7 @@ Test(limits, refuses_a_publish_buffer_above_the_memory)
     REFUSED(LIMITS_PUBLISH_BUFFER,
             "publish_buffer = 300MiB (--publish-buffer) does not fit: with it and the "
             "least "
-            "of all else the budget needs 315MiB, and memory_limit is 256MiB",
+            "of all else the budget needs 316MiB, and memory_limit is 256MiB",
             0, "--publish-buffer", "300MiB");
 }
 
@@ -320,7 +332,7 @@ Test(limits, blames_the_one_that_is_furthest_above_its_share)
     REFUSED(LIMITS_CONNECTIONS,
             "max_connections = 30000 (--max-connections) does not fit: with it and the "
             "least "
-            "of all else the budget needs 325MiB, and memory_limit is 256MiB",
+            "of all else the budget needs 326MiB, and memory_limit is 256MiB",
             0, "--max-connections", "30000", "--publish-buffer", "32MiB");
 }
 
@@ -400,8 +412,8 @@ Test(limits, prints_a_table_that_adds_up)
                  "  connections           90.3MiB  10000 x (8KiB + 1280B)\n"
                  "  writer                38.0MiB  2 x 16MiB + 6MiB\n"
                  "  indexes               11.4MiB  8MiB + 1MiB of rates + 10000 x 256B\n"
-                 "  fixed                  5.5MiB  5MiB + 2 x 256KiB of loops\n"
-                 "  unassigned            10.7MiB\n"
+                 "  fixed                  5.9MiB  5568KiB + 2 x 256KiB of loops\n"
+                 "  unassigned            10.3MiB\n"
                  "  memory_limit         256.0MiB\n"
                  "beside it\n"
                  "  kernel                44.1MiB  10000 x 4KiB + 5MiB\n"
