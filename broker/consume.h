@@ -4,7 +4,7 @@
  *
  * So a message goes to exactly one consumer of a subscription, and at most once: whoever got
  * it and could not pass it on has lost it. Hence a message is given only when the room for its
- * answer is there already.
+ * answer is there already, beside that for the job.
  *
  * Threads:  made, submitted and freed on an HTTP loop; run on the writer in between.
  */
@@ -26,7 +26,7 @@ struct consume {
     uint16_t name_len;
     bool earliest; /* where a new subscription starts; else behind the newest message */
     uint64_t max_cursors; /* in the whole store */
-    struct grant grant;   /* the submitter's: pays for the answer */
+    struct grant grant;   /* the submitter's: pays for CONSUME_COST, then for the answer */
     size_t (*room)(const struct record *r); /* what an answer with it needs */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no topic, or no subscription to delete), or the
@@ -37,6 +37,9 @@ struct consume {
     uint64_t offset;
     bool small;      /* a message is there, but the grant is too small for it: not taken */
 };
+
+/* What a job takes by itself, until it is freed. */
+#define CONSUME_COST (sizeof(struct consume) + 64)
 
 void consume_submit(struct writer *w, struct consume *c);
 

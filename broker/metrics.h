@@ -55,6 +55,10 @@
       "Messages sent to event streams")                                                \
     X(MERCURE_SUBSCRIBERS, gauge, "sluice_mercure_subscribers",                        \
       "Event streams of the Mercure hub that are open")                                \
+    X(CONSUMED, counter, "sluice_consume_messages_total",                              \
+      "Messages given to a consumer of a subscription")                                \
+    X(CONSUME_LOST, counter, "sluice_consume_lost_total",                              \
+      "Messages taken for a consumer that left before its answer")                     \
     X(SUSPENSIONS, counter, "sluice_suspensions_total",                                \
       "Times a connection was suspended, for any reason")                              \
     X(UPLOADS, gauge, "sluice_uploads", "Large messages being streamed in")            \

@@ -4,6 +4,7 @@
 #include "caller.h"
 #include "consume.h"
 #include "line.h"
+#include "metrics.h"
 #include "pulsar_json.h"
 #include "pulsar_pack.h"
 #include "raw_message.h"
@@ -134,13 +135,17 @@ static void refused(struct request *r, const struct consume *c)
 static void answer(struct request *r, struct consume *c)
 {
     request_answered(r);
+    if (c->outcome) {
+        refused(r, c);
+        return;
+    }
+    if (c->kind == CONSUME_DELETE) {
+        reply_empty(r, MHD_HTTP_NO_CONTENT);
+        return;
+    }
     r->answer.room.grant = c->grant;
     c->grant = (struct grant){ 0 };
-    if (c->outcome)
-        refused(r, c);
-    else if (c->kind == CONSUME_DELETE)
-        reply_empty(r, MHD_HTTP_NO_CONTENT);
-    else if (!c->taken || !give(r, c->offset))
+    if (!c->taken || !give(r, c->offset))
         try_again(r);
 }
 
@@ -148,13 +153,15 @@ static void came_home(struct letter *l)
 {
     struct consume *c = (struct consume *)l;
 
+    if (c->taken)
+        metric_add(c->arg ? METRIC_CONSUMED : METRIC_CONSUME_LOST, 1);
     if (c->arg)
         answer(c->arg, c);
     ledger_release(&c->grant);
     free(c);
 }
 
-/* Parked or in line it is no more. */
+/* `grant` pays for CONSUME_COST at least. Parked or in line it is no more. */
 static void submit(struct request *r, enum consume_kind kind, struct grant grant)
 {
     struct bytes name = subscription(r);
@@ -187,7 +194,8 @@ static void submit(struct request *r, enum consume_kind kind, struct grant grant
 
 /* ---- is there a message? ---- */
 
-/* What the next message needs; 0 for a new subscription. ERR_NOT_FOUND: none yet. */
+/* What the next message's answer needs; 0 for a new subscription: the writer says `small` if a
+ * message is there for it. ERR_NOT_FOUND: none yet. */
 static enum err room_needed(struct fetch *f, struct bytes name, size_t *room)
 {
     struct cursor_state at;
@@ -224,10 +232,7 @@ bool pulsar_consume_look(struct request *r, bool last)
         reply_empty(r, MHD_HTTP_NO_CONTENT);
     else if (e)
         reply_store_error(r, e);
-    else if (!room) {
-        ledger_release(&r->answer.room.grant);
-        submit(r, CONSUME_TAKE, grant);
-    } else if (line_for_answer(r, room, room, &grant))
+    else if (line_for_answer(r, CONSUME_COST + room, CONSUME_COST + room, &grant))
         submit(r, CONSUME_TAKE, grant);
     return true;
 }
@@ -291,8 +296,12 @@ void pulsar_consume_finish(struct request *r)
 
 void pulsar_unsubscribe_finish(struct request *r)
 {
+    struct grant grant = { 0 };
+
     if (r->loop->broker->draining)
         reply_store_error(r, ERR_CLOSED);
+    else if (ledger_reserve(r->loop->broker->read, CONSUME_COST, &grant))
+        reply_read_buffer_full(r);
     else
-        submit(r, CONSUME_DELETE, (struct grant){ 0 });
+        submit(r, CONSUME_DELETE, grant);
 }

@@ -191,6 +191,7 @@ void router_match(struct request *r, const char *method, const char *url)
     else
         reply_problem(r, PROBLEM_ROUTE_NOT_FOUND,
                       "There is no route for this path; the routes are under /v1/topics, "
-                      "/v1/namespaces, /v1/limits, /topics/persistent, "
-                      "/topics/non-persistent, /healthz, /readyz and /metrics.");
+                      "/v1/namespaces, /v1/limits, /topics/persistent and "
+                      "/topics/non-persistent (to produce and to consume as with Pulsar), "
+                      "/healthz, /readyz and /metrics.");
 }

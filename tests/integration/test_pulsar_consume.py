@@ -109,6 +109,27 @@ class Restarted(Consumer, SoloBrokerTest):
         b.restart()
         self.assertEqual((self.body(broker=b), self.body(broker=b)), ("b", 204))
 
+    def held_at_most(self, b):
+        """Of the read buffer, before anybody asked for /metrics or read."""
+        rows = b.ask("GET", "/v1/limits").json["budget"]
+        return next(row["high_water_bytes"] for row in rows if row["line"] == "read_buffer")
+
+    def test_a_consumer_pays_for_its_job_though_nothing_is_there(self):
+        b = self.start()
+        self.produce("a", broker=b)
+        self.assertEqual(self.body(broker=b, query=""), 204)
+        self.assertGreater(self.held_at_most(b), 400)
+        b.restart()
+        self.assertEqual(b.ask("DELETE", self.path("/subscription/s")).status, 204)
+        self.assertGreater(self.held_at_most(b), 400)
+
+    def test_what_was_given_is_counted(self):
+        b = self.start()
+        self.produce("a", "b", broker=b)
+        self.assertEqual((self.body(broker=b), self.body(broker=b), self.body(broker=b)), ("a", "b", 204))
+        self.assertEqual(b.metric("sluice_consume_messages_total"), 2)
+        self.assertEqual(b.metric("sluice_consume_lost_total"), 0)
+
     def parked(self, b, count, ms=60000):
         """Consumers that wait, each on a connection of its own."""
         clients = [b.client() for _ in range(count)]
