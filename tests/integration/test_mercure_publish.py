@@ -1,10 +1,12 @@
 """Publishing to the Mercure hub: who may, what is refused and why, and what is in the log then."""
+import json
 import time
 import unittest
 import urllib.parse
 
 import jwt
 from sluicetest import BrokerTest, SoloBrokerTest, until
+from sse import Stream
 
 HUB = "/.well-known/mercure"
 FORM = "application/x-www-form-urlencoded"
@@ -90,6 +92,15 @@ class Publishing(HubTest, BrokerTest):
                 raw = self.broker.message("mercure", m["offset"])
                 self.assertEqual(raw.body, data.encode())
                 self.assertEqual(raw.header("Message-Key"), TOPIC)
+
+    def test_no_topic_can_write_a_header(self):
+        self.published([("topic", TOPIC), ("topic", "b"), ("data", "x"), ("id", "i")])
+        self.assertEqual(self.broker.message("mercure", self.last()["offset"]).header("Message-Mercure-Alternates"), "b")
+        self.published([("topic", TOPIC), ("topic", "b"), ("topic", "Set-Cookie: a=b"), ("data", "x"), ("type", "t")])
+        a = self.broker.message("mercure", self.last()["offset"])
+        self.assertEqual((a.status, a.text, a.header("Message-Mercure-Type")), (200, "x", "t"))
+        self.assertIsNone(a.header("Set-Cookie"))
+        self.assertIsNone(a.header("Message-Mercure-Alternates"))
 
     def test_an_update_without_data_is_an_empty_one(self):
         self.published([("topic", TOPIC)])
@@ -333,6 +344,22 @@ class OtherSettings(HubTest, SoloBrokerTest):
         self.published([("topic", "a"), ("data", "x")])
         self.assertEqual([m["data"] for m in self.log()], ["x"])
         self.assertProblem(self.broker.publish("other", "x"), 404, "topic_not_found")
+
+    def test_the_largest_update_fits_into_the_least_read_buffer(self):
+        self.start(read_buffer="672KiB", **SETTINGS)
+        data = "\x01" * 65536  # six times as long in JSON
+        topics = ["\\" * 1022 + "%d" % (10 + i) for i in range(32)]
+        name = "\\" * 255
+        self.published([("topic", t) for t in topics] + [("data", data), ("id", name), ("type", name)])
+        m = self.log()[0]
+        self.assertEqual((m["data"], m["id"], m["key"]), (data, name, topics[0]))
+        self.assertEqual(m["attributes"]["mercure-alternates"], "\n".join(topics[1:]))
+        a = self.broker.read("mercure", {"Accept": "application/x-ndjson"})
+        self.assertEqual(json.loads(a.text)["attributes"], m["attributes"])
+        self.assertEqual(self.broker.message("mercure", 0).text, data)
+        s = Stream(self.broker, "mercure", **{"envelope": 1, "from": "earliest"})
+        self.assertEqual(json.loads(s.data(1)[0])["attributes"], m["attributes"])
+        s.close()
 
     def test_updates_outlive_a_restart(self):
         self.start(**SETTINGS)
