@@ -21,6 +21,7 @@ error_log %(dir)s/error.log warn;
 events { worker_connections %(connections)d; use epoll; }
 http {
     access_log off;
+    %(pools)s
     client_body_temp_path %(dir)s/body;
     proxy_temp_path %(dir)s/proxy;
     fastcgi_temp_path %(dir)s/fastcgi;
@@ -54,7 +55,9 @@ def is_there():
 
 class Nchan:
     name = "nchan"
-    publish_path, subscribe_path = "/pub?id=news", "/sub?id=news"
+    publish, subscribe = {"path": "/pub?id=news"}, {"path": "/sub?id=news"}
+
+    pools = ""  # of nginx: its own sizes
 
     def __init__(self, connections=12000):
         self.connections, self.port = connections, free_port()
@@ -66,7 +69,7 @@ class Nchan:
         path = os.path.join(self.folder, "nginx.conf")
         with open(path, "w") as f:
             f.write(CONFIG % {"module": MODULE, "dir": self.folder, "connections": self.connections,
-                              "port": self.port})
+                              "port": self.port, "pools": self.pools})
         self.process = subprocess.Popen([NGINX, "-c", path, "-p", self.folder, "-g", "daemon off;"],
                                         preexec_fn=_before_exec)
         until(self.answers, what="nginx answers")
