@@ -1,6 +1,7 @@
 #include "limits_patch.h"
 #include "mercure/answer.h"
 #include "mercure/publish.h"
+#include "mercure/subscribe.h"
 #include "namespaces.h"
 #include "native_publish.h"
 #include "native_read.h"
@@ -63,5 +64,7 @@ const struct route routes[] = {
       .is_on = page_is_on },
     { "POST", "/.well-known/mercure", NULL, mercure_publish_start, mercure_publish_finish,
       NULL, mercure_take_topic, &dialect_mercure },
+    { "GET", "/.well-known/mercure", NULL, NULL, mercure_subscribe_finish,
+      .dialect = &dialect_mercure },
     { NULL },
 };
