@@ -1,0 +1,1 @@
+unit_test(mercure_auth SEES http LINKS PkgConfig::MHD PkgConfig::JWT PkgConfig::CRYPTO)
