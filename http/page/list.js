@@ -8,7 +8,6 @@ import { hexDump, isJson, pretty, rawData, size } from "./text.js";
 
 export const ROWS_MOST = 200;
 const TEXT_MOST = 16384; // characters
-const ONE_LINE = 60;     // a JSON text up to this stays as it is
 const BINARY_MOST = 64;  // bytes of a dump
 const DRAW_MS = 50;
 
@@ -31,8 +30,7 @@ function clock(iso) {
 // Over several lines where it is JSON, whatever its type says: curl's -d says it is a form.
 function readable(m, object) {
   const text = typeof m.data === "string" ? m.data : rawData(object);
-  const isLong = text.length > ONE_LINE && /^\s*[{[]/.test(text);
-  return isLong && isJson(text) ? pretty(text, TEXT_MOST) : text;
+  return /^\s*[{[]/.test(text) && isJson(text) ? pretty(text, TEXT_MOST) : text;
 }
 
 function download(topic, offset, text) {

@@ -1,6 +1,7 @@
 // Texts as people read them. Pure functions.
 
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
+const ONE_LINE = 60; // characters: what is not longer is not broken
 const DEEPEST = 12; // levels of indentation: what is deeper stands below that
 
 const opens = (token) => token === "{" || token === "[";
@@ -23,22 +24,35 @@ export function rawData(object) {
 
 const line = (depth) => "\n" + "  ".repeat(Math.max(0, Math.min(depth, DEEPEST)));
 
-// A JSON text over several lines, its tokens untouched. Ends early behind `most` characters.
+// For each opening bracket whose content is short: the place of the closing one.
+function shortEnds(tokens) {
+  const ends = new Map(), open = [];
+  let at = 0;
+  tokens.forEach((token, i) => {
+    if (opens(token)) open.push([i, at]);
+    at += token.length;
+    if (!closes(token) || !open.length) return;
+    const [begin, from] = open.pop();
+    if (at - from <= ONE_LINE) ends.set(begin, i);
+  });
+  return ends;
+}
+
+// A JSON text over several lines, its tokens untouched, of what is long; about `most` characters.
 export function pretty(json, most) {
-  let out = "", depth = 0, fresh = false; // fresh: nothing stands in this level yet
-  for (const [token] of json.matchAll(TOKEN)) {
-    if (out.length > most) break;
-    if (closes(token)) {
-      depth--;
-      out += (fresh ? "" : line(depth)) + token;
-      fresh = false;
-      continue;
-    }
-    out += (fresh ? line(depth) : "") + token;
-    fresh = opens(token);
+  const tokens = json.slice(0, 2 * most).match(TOKEN) || [], ends = shortEnds(tokens);
+  let out = "", depth = 0, flat = -1; // flat: all up to this token stands in one line
+  let fresh = false;                  // nothing stands in this level yet
+  for (let i = 0; i < tokens.length && out.length <= most; i++) {
+    const token = tokens[i], inLine = i <= flat;
+    if (closes(token) && !inLine) depth--;
+    if (fresh !== closes(token) && !inLine) out += line(depth);
+    out += token;
+    fresh = opens(token) && !inLine && !ends.has(i);
     if (fresh) depth++;
+    else if (opens(token) && !inLine) flat = ends.get(i);
+    else if (token === ":" || (token === "," && inLine)) out += " ";
     else if (token === ",") out += line(depth);
-    else if (token === ":") out += " ";
   }
   return out;
 }

@@ -248,7 +248,7 @@ class Showing(PageTest):
 
     def test_each_kind_of_message_is_readable(self):
         send = lambda body, type: self.broker.offset(self.topic, body, {"Content-Type": type})  # noqa: E731
-        send('{"n":12345678901234567890,"list":[],"deep":{"text":"a \\"quoted\\" one, {so}"}}', "application/json")
+        send('{"n":12345678901234567890,"list":[],"deep":{"text":"a \\"quoted\\" one, {so}","no":null}}', "application/json")
         send('{"short":1}', "application/json")
         send('{"type":"says form, as curl -d does","but":"is JSON all the same"}', "application/x-www-form-urlencoded")
         send("two\nlines\r\nand žluťoučký", "text/plain")
@@ -260,15 +260,15 @@ class Showing(PageTest):
         tab = self.tab()
         self.until_offsets(tab, range(9))
         texts = tab.run(TEXTS)
-        self.assertEqual(texts[0], '{\n  "n": 12345678901234567890,\n  "list": [],\n  "deep": {\n'
-                                   '    "text": "a \\"quoted\\" one, {so}"\n  }\n}')
-        self.assertEqual(texts[1], '{"short":1}')
+        self.assertEqual(texts[0], '{\n  "n": 12345678901234567890,\n  "list": [],\n'
+                                   '  "deep": {"text": "a \\"quoted\\" one, {so}", "no": null}\n}')
+        self.assertEqual(texts[1], '{"short": 1}')
         self.assertEqual(texts[2], '{\n  "type": "says form, as curl -d does",\n  "but": "is JSON all the same"\n}')
         self.assertEqual(texts[3], "two\nlines\r\nand žluťoučký")
         self.assertEqual(texts[4], "0000  89 50 4e 47 00 ff        ·PNG··")
         self.assertEqual(texts[5], "empty")
         self.assertEqual(len(texts[6]), 16384)
-        self.assertEqual(texts[7], '{"data":{"data":"x"}}')
+        self.assertEqual(texts[7], '{"data": {"data": "x"}}')
         links = tab.run("return [...document.querySelectorAll('a.download')].map(a => [a.getAttribute('href'), a.download])")
         self.assertEqual(len(links), 3)
         self.assertEqual(links[1], ["%s/v1/topics/%s/messages/5" % (self.broker.url, self.topic), self.topic + "-5"])
