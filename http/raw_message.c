@@ -73,6 +73,9 @@ static void add_headers(struct request *r, const struct store_entry *m)
     while (attribute_next(&attributes, &name, &value))
         add_attribute(r, name, value);
     reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    /* A publisher says what it is: a browser that opens it must not run it as ours. */
+    reply_header(r, "Content-Security-Policy", "sandbox");
+    reply_header(r, "X-Content-Type-Options", "nosniff");
 }
 
 /* ---- Range ---- */

@@ -246,6 +246,15 @@ class Showing(PageTest):
         self.assertEqual(tab.run(refused, MARKUP), "TypeError")
         tab.log()  # says so, which is right
 
+    def test_a_message_that_is_a_page_does_not_act_as_the_broker_s(self):
+        """Opened by itself it is what its publisher says it is, so it must not run here."""
+        self.broker.offset(self.topic, "<title>still</title><script>document.title = 'ran'</script>",
+                           {"Content-Type": "text/html"})
+        tab = self.browser.tab()
+        self.addCleanup(tab.close)
+        tab.go("%s/v1/topics/%s/messages/0" % (self.broker.url, self.topic))
+        self.assertEqual(tab.run("return [document.title, self.origin]"), ["still", "null"])
+
     def test_each_kind_of_message_is_readable(self):
         send = lambda body, type: self.broker.offset(self.topic, body, {"Content-Type": type})  # noqa: E731
         send('{"n":12345678901234567890,"list":[],"deep":{"text":"a \\"quoted\\" one, {so}","no":null}}', "application/json")
