@@ -1,6 +1,7 @@
 #include "namespaces.h"
 
 #include "base/clock.h"
+#include "listing.h"
 #include "namespace_json.h"
 #include "native_topics.h"
 #include "url.h"
@@ -139,11 +140,10 @@ void namespace_delete_finish(struct request *r)
 
 /* ---- the list ---- */
 
-struct listing {
-    struct out out;
+struct namespace_list {
+    struct listing page;
     struct bytes after;
     struct namespace_state last;
-    bool any, more;
 };
 
 static bool is_after(const struct namespace_state *n, struct bytes after)
@@ -156,66 +156,34 @@ static bool is_after(const struct namespace_state *n, struct bytes after)
 
 static bool list_one(void *arg, const struct namespace_state *n)
 {
-    struct listing *l = arg;
+    struct namespace_list *l = arg;
 
     if (!is_after(n, l->after))
         return true;
-    if (l->out.len + 2 * NAMESPACE_TEXT_MAX > LIST_BYTES) {
-        l->more = true;
+    if (l->page.out.len + 2 * NAMESPACE_TEXT_MAX > LIST_BYTES) {
+        l->page.more = true;
         return false;
     }
-    if (l->any)
-        out_text(&l->out, ",");
-    namespace_json_write(&l->out, n);
+    listing_item(&l->page);
+    namespace_json_write(&l->page.out, n);
     l->last = *n;
-    l->any = true;
     return true;
-}
-
-static void send_list(struct request *r, struct listing *l, struct grant *grant)
-{
-    out_text(&l->out, "],\"next\":");
-    if (l->more)
-        out_str(&l->out, bytes_of(l->last.prefix, l->last.prefix_len));
-    else
-        out_text(&l->out, "null");
-    out_text(&l->out, "}\n");
-    if (l->out.full) {
-        out_fini(&l->out);
-        ledger_release(grant);
-        reply_store_error(r, ERR_NO_MEMORY);
-        return;
-    }
-    out_trim(&l->out);
-    ledger_shrink(grant, l->out.cap + 256);
-    reply_out(r, MHD_HTTP_OK, "application/json", &l->out, grant);
 }
 
 static void list(struct request *r, struct bytes after)
 {
     struct fetch *f = &r->loop->fetch;
-    struct listing l = { .after = after };
-    struct grant grant = { 0 };
+    struct namespace_list l = { .after = after };
     enum err e;
 
-    if (ledger_reserve(r->loop->broker->read, LIST_BYTES + 256, &grant)) {
-        reply_read_buffer_full(r);
+    if (!listing_begin(r, &l.page, "namespaces", LIST_BYTES))
         return;
-    }
-    out_init(&l.out, LIST_BYTES);
-    out_text(&l.out, "{\"namespaces\":[");
     e = f->ops->read_begin(f->reader, clock_wall_ms());
     if (!e) {
         e = f->ops->read_namespaces(f->reader, list_one, &l);
         f->ops->read_end(f->reader);
     }
-    if (!e) {
-        send_list(r, &l, &grant);
-        return;
-    }
-    out_fini(&l.out);
-    ledger_release(&grant);
-    reply_store_error(r, e);
+    listing_end(r, &l.page, e, bytes_of(l.last.prefix, l.last.prefix_len));
 }
 
 void namespace_list_finish(struct request *r)

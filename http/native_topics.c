@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "listing.h"
 #include "quotas.h"
 #include "topic_json.h"
 #include "url.h"
@@ -13,6 +14,7 @@
 #define JSON_FACTOR 48
 #define LIST_MAX 1000
 #define LIST_DEFAULT 100
+#define LIST_BYTES (1u << 20)
 #define TOPIC_TEXT_MAX (STORE_TOPIC_NAME_MAX * 6 + 768)
 
 void topic_body_start(struct request *r)
@@ -203,11 +205,10 @@ void topic_purge_finish(struct request *r)
 
 /* ---- the list ---- */
 
-struct listing {
-    struct out out;
-    uint64_t limit, count;
+struct topic_list {
+    struct listing page;
+    uint64_t limit;
     struct topic_state last;
-    bool more;
     struct loop *loop;
 };
 
@@ -215,17 +216,17 @@ struct listing {
  * which the reader of a list of topics can afford. */
 static bool list_one(void *arg, const struct topic_state *t)
 {
-    struct listing *l = arg;
+    struct topic_list *l = arg;
     struct fetch *f = &l->loop->fetch;
 
-    if (l->count == l->limit) {
-        l->more = true;
+    if (l->page.count == l->limit ||
+        l->page.out.len + 2 * TOPIC_TEXT_MAX > l->page.out.limit) {
+        l->page.more = true;
         return false;
     }
-    if (l->count++)
-        out_text(&l->out, ",");
+    listing_item(&l->page);
     f->topic = *t;
-    (void)!write_topic(f, &l->out);
+    (void)!write_topic(f, &l->page.out);
     l->last = *t;
     return true;
 }
@@ -250,54 +251,22 @@ bool topic_query_name(struct request *r, const char *name, char out[URL_NAME_MAX
     return true;
 }
 
-static void send_list(struct request *r, struct listing *l, struct grant *grant)
-{
-    out_text(&l->out, "],\"next\":");
-    if (l->more)
-        out_str(&l->out, bytes_of(l->last.name, l->last.name_len));
-    else
-        out_text(&l->out, "null");
-    out_text(&l->out, "}\n");
-    if (l->out.full) {
-        out_fini(&l->out);
-        ledger_release(grant);
-        reply_store_error(r, ERR_NO_MEMORY);
-        return;
-    }
-    out_trim(&l->out);
-    ledger_shrink(grant, l->out.cap + 256);
-    reply_out(r, MHD_HTTP_OK, "application/json", &l->out, grant);
-}
-
 static void list(struct request *r, struct bytes prefix, struct bytes after, uint64_t limit)
 {
     struct fetch *f = &r->loop->fetch;
-    struct listing l = { .limit = limit, .loop = r->loop };
-    size_t most = (size_t)limit * TOPIC_TEXT_MAX + 2048;
-    struct grant grant = { 0 };
+    struct topic_list l = { .limit = limit, .loop = r->loop };
+    size_t most = ((size_t)limit + 2) * TOPIC_TEXT_MAX;
     enum err e;
 
-    if (most > (1u << 20))
-        most = 1u << 20;
-    if (ledger_reserve(r->loop->broker->read, most, &grant)) {
-        reply_read_buffer_full(r);
+    if (!listing_begin(r, &l.page, "topics", most < LIST_BYTES ? most : LIST_BYTES))
         return;
-    }
-    out_init(&l.out, most - 256);
-    out_text(&l.out, "{\"topics\":[");
     f->now_ms = clock_wall_ms();
     e = f->ops->read_begin(f->reader, f->now_ms);
     if (!e) {
         e = f->ops->read_topics(f->reader, prefix, after, list_one, &l);
         f->ops->read_end(f->reader);
     }
-    if (e) {
-        out_fini(&l.out);
-        ledger_release(&grant);
-        reply_store_error(r, e);
-        return;
-    }
-    send_list(r, &l, &grant);
+    listing_end(r, &l.page, e, bytes_of(l.last.name, l.last.name_len));
 }
 
 void topic_list_finish(struct request *r)

@@ -304,21 +304,13 @@ void ops_metrics(struct request *r)
 
 /* ---- /v1/limits ---- */
 
-static void put_member(struct out *o, const char *name, uint64_t value)
-{
-    out_text(o, ",\"");
-    out_text(o, name);
-    out_text(o, "\":");
-    out_u64(o, value);
-}
-
 static void put_line(struct out *o, const struct limits_row *row)
 {
     out_text(o, "{\"line\":");
     out_str(o, bytes_str(row->name));
-    put_member(o, "limit_bytes", row->limit_bytes);
-    put_member(o, "active_bytes", row->active_bytes);
-    put_member(o, "high_water_bytes", row->high_bytes);
+    out_member(o, "limit_bytes", row->limit_bytes);
+    out_member(o, "active_bytes", row->active_bytes);
+    out_member(o, "high_water_bytes", row->high_bytes);
     out_text(o, ",\"note\":");
     out_str(o, bytes_str(row->note));
     out_text(o, "}");
@@ -373,14 +365,14 @@ void ops_limits(struct request *r)
     limits_sample(b->limits, p.rss_anon_bytes, procmem_spare(), &now);
     out_text(&o, "{\"memory_limit_bytes\":");
     out_u64(&o, b->limits->memory_bytes);
-    put_member(&o, "container_limit_bytes", b->limits->container_bytes);
-    put_member(&o, "rss_anon_bytes", p.rss_anon_bytes);
-    put_member(&o, "rss_file_bytes", p.rss_file_bytes);
-    put_member(&o, "rss_anon_high_water_bytes", now.rss_anon_high_bytes);
-    put_member(&o, "malloc_arena_bytes", p.malloc_arena_bytes);
-    put_member(&o, "malloc_mapped_bytes", p.malloc_mapped_bytes);
-    put_member(&o, "malloc_used_bytes", p.malloc_used_bytes);
-    put_member(&o, "file_pages_least_bytes", b->limits->file_pages_bytes);
+    out_member(&o, "container_limit_bytes", b->limits->container_bytes);
+    out_member(&o, "rss_anon_bytes", p.rss_anon_bytes);
+    out_member(&o, "rss_file_bytes", p.rss_file_bytes);
+    out_member(&o, "rss_anon_high_water_bytes", now.rss_anon_high_bytes);
+    out_member(&o, "malloc_arena_bytes", p.malloc_arena_bytes);
+    out_member(&o, "malloc_mapped_bytes", p.malloc_mapped_bytes);
+    out_member(&o, "malloc_used_bytes", p.malloc_used_bytes);
+    out_member(&o, "file_pages_least_bytes", b->limits->file_pages_bytes);
     put_lines(&o, "budget", now.rows, now.rows + LIMITS_KERNEL);
     put_lines(&o, "beside", now.rows + LIMITS_KERNEL, now.rows + LIMITS_LINES);
     put_settings(&o, b->tune);

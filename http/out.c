@@ -106,6 +106,14 @@ void out_u64(struct out *o, uint64_t v)
     out_raw(o, bytes_of(digits, text_put_u64(digits, v)));
 }
 
+void out_member(struct out *o, const char *name, uint64_t v)
+{
+    out_text(o, ",\"");
+    out_text(o, name);
+    out_text(o, "\":");
+    out_u64(o, v);
+}
+
 void out_i64(struct out *o, int64_t v)
 {
     char digits[21] = "-";

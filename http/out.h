@@ -48,6 +48,9 @@ void out_text(struct out *o, const char *text);
 void out_u64(struct out *o, uint64_t v);
 void out_i64(struct out *o, int64_t v);
 
+/* ,"name":v - a member that is not the object's first. The name needs no escaping. */
+void out_member(struct out *o, const char *name, uint64_t v);
+
 /* These write their quotes. */
 
 /* A JSON string. Bytes that are not UTF-8 become U+FFFD, one each. */

@@ -38,6 +38,8 @@ Test(out, writes_numbers_times_and_text)
     expect_written("18446744073709551615");
     out_i64(&o, INT64_MIN);
     expect_written("-9223372036854775808");
+    out_member(&o, "bytes", 7);
+    expect_written(",\"bytes\":7");
     out_i64(&o, 0);
     expect_written("0");
     out_time(&o, 1767323045678);
