@@ -10,7 +10,7 @@
  *           in the library would be many times as large. What a check takes is back when it
  *           returns, but for the claims.
  * Units:    wall clock, milliseconds.
- * Threads:  any; no state.
+ * Threads:  any; each remembers tokens of public keys (verified.h).
  */
 #ifndef SLUICE_MERCURE_TOKEN_H
 #define SLUICE_MERCURE_TOKEN_H

@@ -6,6 +6,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <dlfcn.h>
+
 #define NOW_MS 1767225600500 /* half a second past 1767225600 */
 #define ALL    "{\"mercure\":{\"publish\":[\"*\"]}}"
 
@@ -325,6 +327,71 @@ Test(mercure_token, has_at_most_1000_selectors)
     cr_assert(eq(sz, claims->publish_count, 1000));
     cr_assert(eq(sz, claims->bytes, sizeof *claims + 1000 * (sizeof(struct bytes) + 1)));
     BAD(token_of(1001), "its list of selectors is not one of at most 1000 strings");
+}
+
+/* ---- tokens that come again ---- */
+
+/* Stands before the library's, and counts. */
+static unsigned decoded;
+
+int jwt_decode(jwt_t **jwt, const char *token, const unsigned char *key, int key_len)
+{
+    int (*real)(jwt_t **, const char *, const unsigned char *, int);
+
+    *(void **)&real = dlsym(RTLD_NEXT, __func__);
+    decoded++;
+    return real(jwt, token, key, key_len);
+}
+
+static struct jwt_pair pair;
+
+static void given_a_token_of_a_public_key(const char *text)
+{
+    jwt_make_pair("P-256", &pair);
+    given_public_key(CONFIG_ES256, &pair);
+    GOOD(jwt_sign("ES256", &pair, text));
+    cr_assert(eq(uint, decoded, 1));
+}
+
+Test(mercure_token, is_verified_once_with_a_public_key)
+{
+    given_a_token_of_a_public_key(ALL);
+    GOOD(jwt_token);
+    GOOD(jwt_token);
+    cr_assert(eq(sz, claims->publish_count, 1));
+    cr_assert(eq(uint, decoded, 1));
+}
+
+Test(mercure_token, that_was_verified_is_not_good_with_another_key)
+{
+    struct jwt_pair other;
+
+    given_a_token_of_a_public_key(ALL);
+    jwt_make_pair("P-256", &other);
+    given_public_key(CONFIG_ES256, &other);
+    BAD(jwt_token, "its signature is not of our key");
+    BAD(jwt_token, "its signature is not of our key");
+    cr_assert(eq(uint, decoded, 3));
+}
+
+Test(mercure_token, that_was_verified_makes_no_other_one_good)
+{
+    char *letter;
+
+    given_a_token_of_a_public_key(ALL);
+    letter = &jwt_token[strlen(jwt_token) - 10];
+    *letter = *letter == 'A' ? 'B' : 'A';
+    BAD(jwt_token, "its signature is not of our key");
+}
+
+Test(mercure_token, that_was_verified_expires_all_the_same)
+{
+    given_a_token_of_a_public_key(WITH("\"exp\":1767225601"));
+    cr_assert(eq(int,
+                 mercure_token_verify(&c, MERCURE_PUBLISHER, bytes_str(jwt_token),
+                                      NOW_MS + 1000, &claims, &why),
+                 ERR_BAD_INPUT));
+    cr_assert(eq(str, (char *)why, "it has expired"));
 }
 
 /* ---- keys that do not fit, at the start ---- */
