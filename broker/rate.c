@@ -210,41 +210,73 @@ static int64_t empty_ns(const struct rate *r, const struct row *row, enum rate_u
 
 /* ---- limits ---- */
 
-static void rescale(int64_t *full_ns, uint64_t was, uint64_t is, int64_t now_ns)
+struct change { /* of one limit, of rate_burst, or of both; 0 per second: no limit */
+    uint64_t was, is;
+    int64_t burst_was_ns, burst_is_ns;
+    int64_t now_ns;
+};
+
+/* What is owed beyond an empty bucket stays the same number of tokens. A bucket without debt
+ * stays as full as it was, and is empty at worst: a change puts nobody into debt. */
+static void rescale(int64_t *full_ns, const struct change *c)
 {
-    if (*full_ns <= now_ns)
+    int64_t away = *full_ns - c->now_ns, debt = away - c->burst_was_ns;
+
+    if (away <= 0 || !c->was)
         return;
-    *full_ns = is ? now_ns + time_of(tokens_of(*full_ns - now_ns, was), is) : 0;
+    if (!c->is)
+        *full_ns = 0;
+    else if (debt <= 0)
+        *full_ns = c->now_ns + (away < c->burst_is_ns ? away : c->burst_is_ns);
+    else if (c->was == c->is)
+        *full_ns = c->now_ns + c->burst_is_ns + debt;
+    else
+        *full_ns = c->now_ns + c->burst_is_ns + time_of(tokens_of(debt, c->was), c->is);
 }
 
-static void change(struct rate *r, enum rate_scope scope, enum rate_unit unit, uint64_t is,
-                   int64_t now_ns)
+/* A row with limits of its own is concerned by a change of rate_burst only. */
+static void rescale_row(struct row *row, enum rate_unit unit, const struct change *c)
 {
-    uint64_t was = r->limits.per_s[scope][unit];
+    uint64_t own = row->own[unit];
+    struct change mine = *c;
 
-    r->limits.per_s[scope][unit] = is;
-    if (was == is || !was)
-        return; /* without a limit nothing was taken */
+    if (own == RATE_NONE)
+        return;
+    if (own)
+        mine.was = mine.is = own;
+    rescale(&row->full_ns[unit], &mine);
+}
+
+static void change(struct rate *r, enum rate_scope scope, enum rate_unit unit,
+                   struct change c)
+{
+    c.was = r->limits.per_s[scope][unit];
+    r->limits.per_s[scope][unit] = c.is;
+    if (c.was == c.is && c.burst_was_ns == c.burst_is_ns)
+        return;
     if (scope == RATE_BROKER)
-        rescale(&r->whole.full_ns[unit], was, is, now_ns);
+        rescale(&r->whole.full_ns[unit], &c);
     for (size_t i = 0; scope != RATE_BROKER && i < r->sets * WAYS; i++)
-        if (r->rows[scope][i].key && !r->rows[scope][i].own[unit])
-            rescale(&r->rows[scope][i].full_ns[unit], was, is, now_ns);
+        if (r->rows[scope][i].key)
+            rescale_row(&r->rows[scope][i], unit, &c);
 }
 
 void rate_set(struct rate *r, const struct rate_limits *limits, int64_t now_us)
 {
     bool on = r->learned;
+    struct change c = { .burst_is_ns = limits->burst_us * 1000, .now_ns = now_us * 1000 };
 
     assert(limits->burst_us > 0);
     pthread_mutex_lock(&r->lock);
+    c.burst_was_ns = r->burst_ns;
     for (int s = 0; s < RATE_SCOPES; s++)
         for (int u = 0; u < RATE_UNITS; u++) {
-            change(r, s, u, limits->per_s[s][u], now_us * 1000);
+            c.is = limits->per_s[s][u];
+            change(r, s, u, c);
             on = on || limits->per_s[s][u];
         }
     r->limits.burst_us = limits->burst_us;
-    r->burst_ns = limits->burst_us * 1000;
+    r->burst_ns = c.burst_is_ns;
     atomic_store(&r->on, on);
     pthread_mutex_unlock(&r->lock);
 }
@@ -253,12 +285,13 @@ static void set_own(struct rate *r, struct row *row, enum rate_unit unit, uint64
                     int64_t now_ns)
 {
     const struct rate_ticket t = { .topic = row->key };
-    uint64_t was = limit_of(r, &t, row, RATE_TOPIC, unit), is;
+    struct change c = { limit_of(r, &t, row, RATE_TOPIC, unit), 0, r->burst_ns, r->burst_ns,
+                        now_ns };
 
     row->own[unit] = own;
-    is = limit_of(r, &t, row, RATE_TOPIC, unit);
-    if (was && was != is)
-        rescale(&row->full_ns[unit], was, is, now_ns);
+    c.is = limit_of(r, &t, row, RATE_TOPIC, unit);
+    if (c.was != c.is)
+        rescale(&row->full_ns[unit], &c);
 }
 
 void rate_learn(struct rate *r, struct bytes topic, const uint64_t own[RATE_UNITS],

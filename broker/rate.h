@@ -67,7 +67,8 @@ size_t rate_table_bytes(uint64_t memory_limit_bytes);
 struct rate *rate_new(size_t table_bytes);
 void rate_free(struct rate *r);
 
-/* Debts stay what they are in messages and bytes: a higher limit pays them sooner. */
+/* What a bucket owes stays what it is in messages and bytes: a higher limit pays it sooner. One
+ * that owes nothing stays as full as it was, in parts of the whole: no change makes a debt. */
 void rate_set(struct rate *r, const struct rate_limits *limits, int64_t now_us);
 
 /* A topic's own limits, each in place of the broker's for topics; 0: the broker's. They are

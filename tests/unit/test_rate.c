@@ -236,6 +236,13 @@ Test(rate, tokens_are_given_back_once_and_not_when_they_are_spent)
 
 /* ---- changing ---- */
 
+static void learns(const char *topic, uint64_t messages, uint64_t bytes)
+{
+    uint64_t own[RATE_UNITS] = { messages, bytes };
+
+    rate_learn(rate, bytes_str(topic), own, now);
+}
+
 Test(rate, a_higher_limit_pays_a_debt_sooner)
 {
     given(RATE_TOPIC, RATE_MESSAGES, 1);
@@ -243,11 +250,55 @@ Test(rate, a_higher_limit_pays_a_debt_sooner)
     rate_take(&ticket, RATE_MESSAGES, 1000, now);
     cr_assert(not(publishes("a", 1)));
     cr_assert(eq(u64, why.retry_s, 1001));
-    given(RATE_TOPIC, RATE_MESSAGES, 1000);
+    given(RATE_TOPIC, RATE_MESSAGES, 1000); /* of which a full bucket holds as many */
     cr_assert(not(publishes("a", 1)));
-    cr_assert(eq(u64, why.retry_s, 1));
-    now += 2 * MS;
+    cr_assert(eq(u64, why.retry_s, 2)); /* a second, and a nanosecond for the token */
+    now += SECOND;
+    cr_assert(not(publishes("a", 1)));
+    now += 1;
     cr_assert(publishes("a", 1));
+}
+
+Test(rate, a_lower_limit_puts_nobody_in_debt)
+{
+    given(RATE_TOPIC, RATE_MESSAGES, 100);
+    for (int i = 0; i < 60; i++)
+        cr_assert(publishes("a", 1));
+    given(RATE_TOPIC, RATE_MESSAGES, 10);
+    cr_assert(eq(uint, how_many_pass("a"), 4)); /* as full as it was: two fifths */
+}
+
+Test(rate, a_lower_limit_keeps_a_debt_in_messages)
+{
+    given(RATE_TOPIC, RATE_MESSAGES, 100);
+    cr_assert(publishes("a", 1));
+    rate_take(&ticket, RATE_MESSAGES, 149, now); /* 100 held, 50 owed */
+    given(RATE_TOPIC, RATE_MESSAGES, 10);
+    cr_assert(not(publishes("a", 1)));
+    cr_assert(eq(u64, why.retry_s, 6)); /* five seconds, and a nanosecond */
+}
+
+Test(rate, another_burst_neither_forgives_a_debt_nor_makes_one)
+{
+    given(RATE_TOPIC, RATE_MESSAGES, 100);
+    learns("own", 100, 0);
+    cr_assert(publishes("own", 1));
+    rate_take(&ticket, RATE_MESSAGES, 599, now);
+    cr_assert(publishes("a", 1));
+    rate_take(&ticket, RATE_MESSAGES, 599, now); /* five seconds owed, both */
+    for (int i = 0; i < 60; i++)
+        cr_assert(publishes("b", 1));
+    given_a_burst_of(10 * SECOND);
+    cr_assert(not(publishes("own", 1)));
+    cr_assert(eq(u64, why.retry_s, 6));
+    cr_assert(not(publishes("a", 1)));
+    cr_assert(eq(u64, why.retry_s, 6));
+    given_a_burst_of(SECOND / 10);
+    cr_assert(not(publishes("a", 1)));
+    cr_assert(eq(u64, why.retry_s, 6));
+    cr_assert(not(publishes("b", 1))); /* empty, as such a bucket is now */
+    now += 1;
+    cr_assert(publishes("b", 1));
 }
 
 Test(rate, a_limit_that_is_taken_away_takes_its_debts_along)
@@ -269,13 +320,6 @@ Test(rate, a_limit_that_comes_while_a_body_comes_leaves_it_alone)
 }
 
 /* ---- a topic's own limits ---- */
-
-static void learns(const char *topic, uint64_t messages, uint64_t bytes)
-{
-    uint64_t own[RATE_UNITS] = { messages, bytes };
-
-    rate_learn(rate, bytes_str(topic), own, now);
-}
 
 Test(rate, a_topics_own_limit_stands_in_place_of_the_brokers)
 {
@@ -308,10 +352,10 @@ Test(rate, a_topics_debt_stays_what_it_is_when_its_own_limit_changes)
     rate_take(&ticket, RATE_MESSAGES, 1000, now);
     learns("a", 100, 0);
     cr_assert(not(publishes("a", 1)));
-    cr_assert(eq(u64, why.retry_s, 10));
+    cr_assert(eq(u64, why.retry_s, 11)); /* ten, and a nanosecond */
     given(RATE_TOPIC, RATE_MESSAGES, 7); /* not this topic's business */
     cr_assert(not(publishes("a", 1)));
-    cr_assert(eq(u64, why.retry_s, 10));
+    cr_assert(eq(u64, why.retry_s, 11));
 }
 
 /* ---- crowds ---- */
