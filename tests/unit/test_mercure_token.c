@@ -186,6 +186,21 @@ Test(mercure_token, is_refused_when_it_is_no_jws)
     BAD(jwt_unsigned("{\"alg\":\"HS256\"", ALL), "its header is no JSON object");
 }
 
+Test(mercure_token, is_refused_when_any_of_it_is_missing_or_another)
+{
+    char whole[1024], text[1024];
+
+    snprintf(whole, sizeof whole, "%s", jwt_hs256(ALL));
+    for (size_t i = 0; whole[i]; i++) {
+        memcpy(text, whole, sizeof text);
+        text[i] = text[i] == 'E' ? 'F' : 'E';
+        cr_expect(eq(int, verify(text), ERR_BAD_INPUT), "%zu is another", i);
+        text[i] = '\0';
+        cr_expect(eq(int, verify(text), ERR_BAD_INPUT), "%zu are left", i);
+    }
+    GOOD(whole);
+}
+
 Test(mercure_token, is_refused_when_it_is_too_long_before_it_is_looked_at)
 {
     static char long_claims[MERCURE_TOKEN_MAX];
