@@ -96,6 +96,7 @@ static enum err start_writer(struct broker *b)
     struct writer_options o = { .ops = b->ops,
                                 .store = b->store,
                                 .waiters = b->waiters,
+                                .config = b->config,
                                 .rate = b->rate,
                                 .weights = &b->weights,
                                 .max_topics = b->config->max_topics,

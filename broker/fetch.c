@@ -16,20 +16,51 @@ void fetch_close(struct fetch *f)
     f->reader = NULL;
 }
 
-enum err fetch_begin(struct fetch *f, struct bytes topic)
+enum err fetch_begin_snapshot(struct fetch *f)
 {
     enum err e;
 
     f->now_ms = clock_wall_ms();
     f->positioned = false;
     e = f->ops->read_begin(f->reader, f->now_ms);
-    if (e)
-        return e;
-    e = f->ops->read_topic(f->reader, topic, &f->topic);
-    if (e)
-        f->ops->read_end(f->reader);
     f->open = !e;
     return e;
+}
+
+static enum err begun(struct fetch *f, enum err e)
+{
+    if (e)
+        fetch_end(f);
+    return e;
+}
+
+enum err fetch_begin(struct fetch *f, struct bytes topic)
+{
+    enum err e = fetch_begin_snapshot(f);
+
+    return e ? e : begun(f, f->ops->read_topic(f->reader, topic, &f->topic));
+}
+
+/* Its topic may be gone, or not there yet. */
+static enum err read_subscription(struct fetch *f, struct bytes name, struct sub_state *sub)
+{
+    const struct sub_settings *s = &sub->settings;
+    enum err e = f->ops->subs->read(f->reader, name, sub);
+
+    if (e)
+        return e;
+    e = f->ops->read_topic(f->reader, bytes_of(s->topic, s->topic_len), &f->topic);
+    if (e != ERR_NOT_FOUND)
+        return e;
+    f->topic = (struct topic_state){ 0 };
+    return ERR_OK;
+}
+
+enum err fetch_begin_subscription(struct fetch *f, struct bytes name, struct sub_state *sub)
+{
+    enum err e = fetch_begin_snapshot(f);
+
+    return e ? e : begun(f, read_subscription(f, name, sub));
 }
 
 void fetch_end(struct fetch *f)
@@ -148,5 +179,25 @@ enum err fetch_blob(struct fetch *f, uint64_t blob_id, uint64_t at, void *to, si
         return e;
     e = f->ops->read_blob(f->reader, blob_id, at, to, len, got);
     f->ops->read_end(f->reader);
+    return e;
+}
+
+enum err fetch_lag(struct fetch *f, const struct sub_state *sub, uint64_t *lag)
+{
+    const struct topic_state *t = &f->topic;
+    uint64_t earliest, ahead = 0;
+    enum err e = ERR_OK;
+
+    *lag = 0;
+    for (unsigned i = 0; i < DELIVERY_STATES; i++)
+        *lag += sub->in[i];
+    if (!t->id || sub->next >= t->next_offset)
+        return ERR_OK;
+    e = fetch_earliest(f, &earliest);
+    if (sub->next <= earliest)
+        ahead = t->live;
+    else
+        ahead = t->next_offset - sub->next;
+    *lag += ahead < t->live ? ahead : t->live;
     return e;
 }

@@ -40,6 +40,12 @@ void fetch_close(struct fetch *f);
 
 /* ERR_OK: the snapshot is open. ERR_NOT_FOUND: no such topic; nothing is open. */
 MUST_CHECK enum err fetch_begin(struct fetch *f, struct bytes topic);
+/* The same by the name of a subscription: *sub, and its topic, whose id is 0 if it is not
+ * there. ERR_NOT_FOUND: no such subscription. */
+MUST_CHECK enum err fetch_begin_subscription(struct fetch *f, struct bytes name,
+                                             struct sub_state *sub);
+/* Without a topic, for lists. */
+MUST_CHECK enum err fetch_begin_snapshot(struct fetch *f);
 void fetch_end(struct fetch *f); /* harmless when nothing is open */
 
 /* A newer snapshot instead of the open one; all views are void. ERR_NOT_FOUND: the topic is
@@ -58,6 +64,10 @@ MUST_CHECK enum err fetch_earliest(struct fetch *f, uint64_t *offset);
 /* The first live message at or after `offset`. ERR_NOT_FOUND: none yet. Consecutive calls
  * with rising offsets walk the log. Views last until fetch_end. */
 MUST_CHECK enum err fetch_next(struct fetch *f, uint64_t offset, struct store_entry *out);
+
+/* Messages that a subscription has not finished: what is before it in the log, and what is
+ * on its way. Its topic's snapshot must be open. */
+MUST_CHECK enum err fetch_lag(struct fetch *f, const struct sub_state *sub, uint64_t *lag);
 
 /* Part of a large body, under a snapshot of its own: not between begin and end. */
 MUST_CHECK enum err fetch_blob(struct fetch *f, uint64_t blob_id, uint64_t at, void *to,

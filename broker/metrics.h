@@ -82,6 +82,18 @@
       "Messages put into answers to readers")                                          \
     X(DELIVERED_BYTES, counter, "sluice_delivered_bytes_total",                        \
       "Bytes of message bodies put into answers to readers")                           \
+    X(SUB_LEASED, counter, "sluice_subscription_deliveries_total",                     \
+      "Messages handed out to consumers of subscriptions, each time counted")          \
+    X(SUB_AGAIN, counter, "sluice_subscription_redeliveries_total",                    \
+      "Of these, those that were not for the first time")                              \
+    X(SUB_ACKED, counter, "sluice_subscription_acked_total",                           \
+      "Messages acknowledged by consumers of subscriptions")                           \
+    X(SUB_LAPSED, counter, "sluice_subscription_lapsed_leases_total",                  \
+      "Leases whose time was over before they were settled")                           \
+    X(SUB_DEAD, counter, "sluice_subscription_dead_total",                             \
+      "Messages given up: rejected, or handed out max_deliveries times")               \
+    X(SUB_EXPIRED, counter, "sluice_subscription_expired_total",                       \
+      "Messages that were gone before they were settled")                              \
     X(BLOBS_HELD, gauge, "sluice_blobs_held",                                          \
       "Large messages that are gone, kept on disk for downloads under way")
 

@@ -1,6 +1,7 @@
 #include "sweep.h"
 
 #include "base/clock.h"
+#include "delivery.h"
 #include "metrics.h"
 
 #define TRASH_STEP 256u    /* chunks of 128 KiB: at most 32 MiB of pages in one step */
@@ -79,6 +80,18 @@ enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appended, bool b
     if (!e && !step.more)
         sweep_look_ahead(s);
     return e;
+}
+
+/* A delivery's row, its entries, and the message that it is about. */
+#define DELIVERY_PAGE_BYTES (8u << 10)
+
+enum err sweep_deliveries(const struct sweep *s, struct turn *t, bool busy)
+{
+    size_t max = (size_t)s->most * RECORD_PAGE_BYTES / DELIVERY_PAGE_BYTES;
+
+    if (!s->next_due_ms || s->next_due_ms > t->now_ms)
+        return ERR_OK;
+    return delivery_sweep(t, (unsigned)(busy ? max / 2 : max));
 }
 
 bool sweep_due(const struct sweep *s)

@@ -45,7 +45,11 @@ MUST_CHECK enum err sweep_trash(struct sweep *s);
 MUST_CHECK enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appended,
                                  bool busy);
 
-/* Is there work for one of the two? */
+/* What subscriptions have handed out and time is over for: the turn's transaction. */
+struct turn;
+MUST_CHECK enum err sweep_deliveries(const struct sweep *s, struct turn *t, bool busy);
+
+/* Is there work for one of them? */
 bool sweep_due(const struct sweep *s);
 /* Until when there is none; -1: for good. Wall clocks jump: never above `most_ms` if
  * anything waits for its time. */

@@ -23,7 +23,7 @@
 #define WAKES_MAX 1024u
 #define HOMES_MAX 256u
 
-struct delivery { /* letters for one loop, posted together */
+struct mailing { /* letters for one loop, posted together */
     struct mailbox *home;
     struct letter *first, *last;
     unsigned count;
@@ -51,8 +51,8 @@ struct writer {
     bool sweep_alone; /* the last sweep failed: publishers must not fail with the next */
     unsigned wakes[WAKES_MAX], wake_count;
     bool wake_all, unsynced;
-    struct delivery deliveries[HOMES_MAX];
-    unsigned delivery_count;
+    struct mailing mailings[HOMES_MAX];
+    unsigned mailing_count;
 };
 
 void turn_wake(struct turn *t, struct bytes topic)
@@ -90,14 +90,14 @@ enum err turn_spoil(struct turn *t, enum err e)
 
 static void deliver(struct writer *w, struct job *j)
 {
-    struct delivery *d = w->deliveries, *end = d + w->delivery_count;
+    struct mailing *d = w->mailings, *end = d + w->mailing_count;
 
     while (d < end && d->home != j->home)
         d++;
     if (d == end) {
-        assert(w->delivery_count < HOMES_MAX); /* one home a loop; config bounds loops */
-        w->delivery_count++;
-        *d = (struct delivery){ .home = j->home };
+        assert(w->mailing_count < HOMES_MAX); /* one home a loop; config bounds loops */
+        w->mailing_count++;
+        *d = (struct mailing){ .home = j->home };
     }
     j->letter.next = NULL;
     if (d->first)
@@ -120,13 +120,13 @@ static void finish(struct writer *w, struct job *j, enum err e)
 
 static void send_letters(struct writer *w)
 {
-    for (unsigned i = 0; i < w->delivery_count; i++) {
-        struct delivery *d = &w->deliveries[i];
+    for (unsigned i = 0; i < w->mailing_count; i++) {
+        struct mailing *d = &w->mailings[i];
 
         mailbox_post_chain(d->home, d->first, d->last);
         atomic_fetch_sub(&d->home->owed, d->count);
     }
-    w->delivery_count = 0;
+    w->mailing_count = 0;
 }
 
 static void wake_readers(struct writer *w)
@@ -208,6 +208,16 @@ static void finish_all(struct writer *w, enum err e)
             finish(w, j, e);
 }
 
+static void count_deliveries(const struct turn_deliveries *d)
+{
+    metric_add(METRIC_SUB_LEASED, (int64_t)d->leased);
+    metric_add(METRIC_SUB_AGAIN, (int64_t)d->again);
+    metric_add(METRIC_SUB_ACKED, (int64_t)d->acked);
+    metric_add(METRIC_SUB_LAPSED, (int64_t)d->lapsed);
+    metric_add(METRIC_SUB_DEAD, (int64_t)d->dead);
+    metric_add(METRIC_SUB_EXPIRED, (int64_t)d->expired);
+}
+
 static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
 {
     enum err e = w->o.ops->commit(w->o.store);
@@ -219,6 +229,7 @@ static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
     metric_add(METRIC_COMMITS, 1);
     metric_add(METRIC_COMMIT_MESSAGES, (int64_t)t->messages);
     metric_add(METRIC_COMMIT_BYTES, (int64_t)t->bytes);
+    count_deliveries(&t->deliveries);
     metric_observe_us(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
     w->unsynced = w->o.relaxed;
     return ERR_OK;
@@ -237,7 +248,9 @@ static enum err sweep_and_run(struct writer *w, struct turn *t)
     busy = w->turn.first || w->again.first;
     if (!e && !(busy && w->sweep_alone)) {
         sweeps = true;
-        e = sweep_expire(&w->sweep, t->now_ms, t->messages, busy);
+        e = sweep_deliveries(&w->sweep, t, busy);
+        if (!e)
+            e = sweep_expire(&w->sweep, t->now_ms, t->messages, busy);
     }
     if (sweeps)
         w->sweep_alone = e != ERR_OK;
@@ -266,6 +279,7 @@ static void take_turn(struct writer *w)
                       .store = w->o.store,
                       .now_ms = clock_wall_ms(),
                       .writer = w,
+                      .config = w->o.config,
                       .rate = w->o.rate,
                       .max_topics = w->o.max_topics,
                       .places = w->o.places,

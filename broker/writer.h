@@ -26,7 +26,13 @@
 #include "waiters.h"
 #include "weights.h"
 
+struct config;
 struct writer;
+
+struct turn_deliveries { /* of subscriptions, in this turn */
+    uint64_t leased, again; /* again: of these, not for the first time */
+    uint64_t acked, lapsed, dead, expired;
+};
 
 struct turn { /* what a job sees while it runs */
     const struct store_ops *ops;
@@ -37,13 +43,16 @@ struct turn { /* what a job sees while it runs */
     struct weights *weights; /* and weights; NULL: nobody asks */
     uint64_t max_topics; /* 0: no limit */
     struct places *places; /* to be told of topics that hold; NULL: nobody asks */
+    const struct config *config; /* NULL: as with none of its settings given */
     uint64_t messages, bytes; /* appended in this turn */
+    struct turn_deliveries deliveries;
 };
 
 struct writer_options {
     const struct store_ops *ops;
     struct store *store;
     struct waiters *waiters;
+    const struct config *config; /* for jobs; NULL: they do without */
     struct rate *rate;       /* NULL: nobody limits */
     struct weights *weights; /* NULL: nobody asks */
     uint64_t max_topics; /* of the whole store; 0: no limit */

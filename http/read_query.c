@@ -10,6 +10,7 @@
 #define LAST_MAX 10000 /* from=-N walks back over N messages */
 #define LIMIT_MAX 1000
 #define LIMIT_DEFAULT 100
+#define RECEIVE_DEFAULT 10
 #define MAX_BYTES_DEFAULT (256u << 10)
 #define MAX_BYTES_MAX (16u << 20)
 
@@ -39,7 +40,7 @@ static bool wrong(struct request *r, const char *name, const char *expected)
     return false;
 }
 
-static bool parse_from(struct bytes t, struct fetch_from *from)
+bool read_query_from(struct bytes t, struct fetch_from *from)
 {
     const char *s = t.data;
     int64_t time_ms;
@@ -71,7 +72,7 @@ static bool read_from(struct request *r)
     struct value v;
 
     get(r, "from", &v);
-    if (v.there && !parse_from(v.bytes, &r->read.from))
+    if (v.there && !read_query_from(v.bytes, &r->read.from))
         return wrong(r, "from",
                      "an offset, earliest, latest, -N (the last N messages, at most "
                      "10000), an RFC 3339 time such as 2026-01-02T03:04:05Z, or a duration "
@@ -79,10 +80,10 @@ static bool read_from(struct request *r)
     return true;
 }
 
-static bool read_numbers(struct request *r)
+static bool read_sizes(struct request *r, uint64_t limit)
 {
     struct value v;
-    uint64_t n = LIMIT_DEFAULT;
+    uint64_t n = limit;
 
     get(r, "limit", &v);
     if (v.there && !text_parse_u64(v.bytes, 1, LIMIT_MAX, &n))
@@ -93,6 +94,13 @@ static bool read_numbers(struct request *r)
     if (v.there && (!text_parse_size(v.bytes, &n) || n < 1))
         return wrong(r, "max_bytes", "a size from 1 byte, such as 65536 or 64KiB");
     r->read.max_bytes = n > MAX_BYTES_MAX ? MAX_BYTES_MAX : n;
+    return true;
+}
+
+static bool read_strict(struct request *r)
+{
+    struct value v;
+
     get(r, "strict", &v);
     if (v.there && !bytes_eq(v.bytes, bytes_str("1")) &&
         !bytes_eq(v.bytes, bytes_str("0")))
@@ -168,5 +176,19 @@ bool read_query_parse(struct request *r)
 {
     r->read = (struct read_query){ .from = { FETCH_EARLIEST, 0 } };
     r->read.form = form_of(r);
-    return read_from(r) && read_numbers(r) && read_wait(r) && read_stream(r);
+    return read_from(r) && read_sizes(r, LIMIT_DEFAULT) && read_strict(r) && read_wait(r) &&
+           read_stream(r);
+}
+
+bool read_query_receive(struct request *r, uint64_t *lease_ms)
+{
+    struct value v;
+
+    *lease_ms = 0;
+    r->read = (struct read_query){ 0 };
+    get(r, "lease", &v);
+    if (v.there && (!text_parse_duration(v.bytes, lease_ms) || !*lease_ms ||
+                    *lease_ms > READ_QUERY_LEASE_MAX_MS))
+        return wrong(r, "lease", "a duration up to 12h, such as 30s");
+    return read_sizes(r, RECEIVE_DEFAULT) && read_wait(r);
 }

@@ -9,7 +9,15 @@
 
 #include "request.h"
 
+#define READ_QUERY_LEASE_MAX_MS (12ull * 3600 * 1000)
+
 /* Fills r->read. False: a problem was given. */
 bool read_query_parse(struct request *r);
+
+/* The query of a receive: limit, max_bytes, wait; and lease, in *lease_ms, 0: not given. */
+bool read_query_receive(struct request *r, uint64_t *lease_ms);
+
+/* A place in a log as text: an offset, earliest, a time ... False: none. */
+bool read_query_from(struct bytes text, struct fetch_from *from);
 
 #endif

@@ -34,12 +34,17 @@ struct request;
     X(ROUTE_NOT_FOUND, 404, false, "route_not_found", "No such route")                 \
     X(TOPIC_NOT_FOUND, 404, false, "topic_not_found", "No such topic")                 \
     X(NAMESPACE_NOT_FOUND, 404, false, "namespace_not_found", "No such namespace")     \
+    X(SUBSCRIPTION_NOT_FOUND, 404, false, "subscription_not_found",                    \
+      "No such subscription")                                                          \
     X(MESSAGE_NOT_FOUND, 404, true, "message_not_found", "No such message yet")        \
     X(METHOD_NOT_ALLOWED, 405, false, "method_not_allowed", "Method not allowed")      \
     X(SLOW_BODY, 408, true, "slow_body", "Body too slow")                              \
     X(TOPIC_EXISTS, 409, false, "topic_exists", "Topic exists with other settings")    \
     X(NAMESPACE_EXISTS, 409, false, "namespace_exists",                                \
       "Namespace exists with other settings")                                          \
+    X(SUBSCRIPTION_EXISTS, 409, false, "subscription_exists",                          \
+      "Subscription exists with other settings")                                       \
+    X(LEASE_LOST, 409, false, "lease_lost", "Lease lost")                              \
     X(MESSAGE_GONE, 410, false, "message_gone", "Message gone")                        \
     X(TOO_LARGE, 413, false, "too_large", "Body too large")                            \
     X(UNSUPPORTED_TYPE, 415, false, "unsupported_type", "Unsupported media type")      \
@@ -58,7 +63,9 @@ struct request;
     X(STORE_FULL, 507, true, "store_full", "Store full")                               \
     X(QUOTA_FULL, 507, true, "quota_full", "Quota full")                               \
     X(TOO_MANY_TOPICS, 507, true, "too_many_topics", "Too many topics")                \
-    X(TOO_MANY_NAMESPACES, 507, true, "too_many_namespaces", "Too many namespaces")
+    X(TOO_MANY_NAMESPACES, 507, true, "too_many_namespaces", "Too many namespaces")  \
+    X(TOO_MANY_SUBSCRIPTIONS, 507, true, "too_many_subscriptions",                     \
+      "Too many subscriptions")
 
 enum problem {
 #define X(id, status, retryable, code, title) PROBLEM_##id,

@@ -6,6 +6,17 @@
 #include <stdlib.h>
 
 static const char *const verbs[] = { "batch", "purge", NULL };
+static const char *const subscription_verbs[] = { "receive", "ack",    "nack", "extend",
+                                                  "reject",  "seek",   NULL };
+
+/* Not all for all paths: a topic may well be called jobs:ack. */
+static const char *const *verbs_of(const char *url)
+{
+    static const char subscriptions[] = "/v1/subscriptions/";
+
+    return strncmp(url, subscriptions, sizeof subscriptions - 1) ? verbs
+                                                                 : subscription_verbs;
+}
 
 struct match {
     struct bytes topic, offset; /* still encoded */
@@ -180,7 +191,7 @@ void router_match(struct request *r, const char *method, const char *url)
     struct url_path p;
     struct match m;
 
-    if (url_split(bytes_str(url), verbs, &p)) {
+    if (url_split(bytes_str(url), verbs_of(url), &p)) {
         r->dialect = dialect_of(&p);
         route = find(r, method, &p, &m, &allowed);
     }
@@ -191,7 +202,7 @@ void router_match(struct request *r, const char *method, const char *url)
     else
         reply_problem(r, PROBLEM_ROUTE_NOT_FOUND,
                       "There is no route for this path; the routes are under /v1/topics, "
-                      "/v1/namespaces, /v1/limits, /topics/persistent and "
+                      "/v1/subscriptions, /v1/namespaces, /v1/limits, /topics/persistent and "
                       "/topics/non-persistent (to produce and to consume as with Pulsar), "
                       "/healthz, /readyz and /metrics.");
 }

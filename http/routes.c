@@ -5,6 +5,9 @@
 #include "namespaces.h"
 #include "native_publish.h"
 #include "native_read.h"
+#include "native_receive.h"
+#include "native_settle.h"
+#include "native_subscriptions.h"
 #include "native_topics.h"
 #include "ops.h"
 #include "page.h"
@@ -30,6 +33,18 @@ const struct route routes[] = {
     { "PATCH", "/v1/namespaces/{t}", NULL, topic_body_start, namespace_patch_finish, NULL },
     { "DELETE", "/v1/namespaces/{t}", NULL, NULL, namespace_delete_finish, NULL },
     { "GET", "/v1/namespaces", NULL, NULL, namespace_list_finish, NULL },
+    { "PUT", "/v1/subscriptions/{t}", NULL, topic_body_start, subscription_put_finish, NULL },
+    { "GET", "/v1/subscriptions/{t}", NULL, NULL, subscription_get_finish, NULL },
+    { "DELETE", "/v1/subscriptions/{t}", NULL, NULL, subscription_delete_finish, NULL },
+    { "GET", "/v1/subscriptions", NULL, NULL, subscription_list_finish, NULL },
+    { "POST", "/v1/subscriptions/{t}", "receive", receive_start, receive_finish,
+      receive_look },
+    { "POST", "/v1/subscriptions/{t}", "ack", settle_start, settle_ack_finish, NULL },
+    { "POST", "/v1/subscriptions/{t}", "nack", settle_start, settle_nack_finish, NULL },
+    { "POST", "/v1/subscriptions/{t}", "extend", settle_start, settle_extend_finish, NULL },
+    { "POST", "/v1/subscriptions/{t}", "reject", settle_start, settle_reject_finish, NULL },
+    { "POST", "/v1/subscriptions/{t}", "seek", topic_body_start, subscription_seek_finish,
+      NULL },
     { "GET", "/v1/limits", NULL, NULL, ops_limits, NULL },
     { "PATCH", "/v1/limits", NULL, topic_body_start, limits_patch_finish, NULL },
     { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },

@@ -24,6 +24,7 @@ static const char *const table_names[TABLES] = {
     [TABLE_BLOBS] = "blobs",   [TABLE_UPLOADS] = "uploads", [TABLE_TRASH] = "trash",
     [TABLE_NAMESPACES] = "namespaces", [TABLE_CURSORS] = "cursors",
     [TABLE_IDS] = "ids",
+    [TABLE_SUBS] = "subs",     [TABLE_DELIVERIES] = "deliveries", [TABLE_SUB_DUE] = "sub_due",
 };
 
 static enum err refuse(const struct store *s, const char *event, const char *reason,
@@ -219,6 +220,8 @@ static enum err open_contents(struct store *s)
     e = lmdb_uploads_to_trash(s);
     if (!e)
         e = lmdb_namespaces_load(s);
+    if (!e)
+        e = lmdb_secret_load(s);
 out:
     if (!e)
         return lmdb_txn_commit(s);

@@ -8,6 +8,8 @@
  *   lmdb_topics   names, settings, lives of a topic
  *   lmdb_namespaces  prefixes of names with figures of their own
  *   lmdb_cursors  how far the subscriptions of topics have come
+ *   lmdb_subs     subscriptions
+ *   lmdb_deliveries  what they have handed out
  *   lmdb_log      append and take out
  *   lmdb_ids      where the message with an id is
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
@@ -46,10 +48,13 @@ enum table {
     TABLE_NAMESPACES,
     TABLE_CURSORS,
     TABLE_IDS,
+    TABLE_SUBS,
+    TABLE_DELIVERIES,
+    TABLE_SUB_DUE,
     TABLES
 };
 
-enum trash_kind { TRASH_BLOB = 1, TRASH_TOPIC = 2 };
+enum trash_kind { TRASH_BLOB = 1, TRASH_TOPIC = 2, TRASH_DELIVERIES = 3 };
 
 #define ID_LEN      8u
 #define LOG_KEY_LEN 16u
@@ -137,6 +142,7 @@ struct store {
     uint64_t map_size; /* what messages may use */
     unsigned page_size;
     unsigned max_readers;
+    uint8_t secret[STORE_SECRET_LEN];
 
     /* Writer only. */
     bool disk_full; /* the ballast is given up */
@@ -316,6 +322,39 @@ enum err lmdb_log_first(struct store *s, struct store_topic *t, uint64_t offset,
                         int64_t now_ms, unsigned max, struct store_entry *out);
 enum err lmdb_read_cursor(struct store_reader *r, uint64_t topic_id, struct bytes name,
                           struct cursor_state *out);
+
+/* ---- lmdb_subs ---- */
+extern const struct store_subs_ops lmdb_subs;
+enum err lmdb_secret_load(struct store *s);
+MUST_CHECK enum err lmdb_sub_decode(struct bytes name, struct bytes stored,
+                                    struct sub_state *out);
+
+/* ---- lmdb_deliveries ---- */
+enum delivery_kind { DELIVERY_NAME, DELIVERY_ROW, DELIVERY_BY_READY, DELIVERY_BY_KEY };
+#define DELIVERY_KEY_MAX 25u
+/* `hash` is of DELIVERY_BY_KEY only. */
+struct bytes lmdb_delivery_key(uint8_t key[DELIVERY_KEY_MAX], uint64_t id,
+                               enum delivery_kind kind, uint64_t hash, uint64_t offset);
+MUST_CHECK enum err lmdb_delivery_decode(uint64_t offset, struct bytes stored,
+                                         struct delivery *out);
+enum err lmdb_delivery_find(struct store *s, const struct sub_state *sub, uint64_t offset,
+                            struct delivery *out);
+enum err lmdb_delivery_put(struct store *s, struct sub_state *sub,
+                           const struct delivery *before, const struct delivery *d);
+enum err lmdb_delivery_drop(struct store *s, struct sub_state *sub,
+                            const struct delivery *d);
+enum err lmdb_delivery_first_ready(struct store *s, const struct sub_state *sub,
+                                   uint64_t *offset);
+enum err lmdb_delivery_first_of_key(struct store *s, const struct sub_state *sub,
+                                    uint64_t key, uint64_t *offset);
+enum err lmdb_delivery_first_due(struct store *s, int64_t now_ms, struct store_due *out);
+enum err lmdb_delivery_drop_due(struct store *s, const struct store_due *due);
+enum err lmdb_delivery_read_oldest(struct store_reader *r, const struct sub_state *sub,
+                                   uint64_t *offset);
+enum err lmdb_delivery_read_ready(struct store_reader *r, const struct sub_state *sub,
+                                  uint64_t *offset);
+/* ERR_NOT_FOUND: nothing is left of this id. */
+enum err lmdb_delivery_free_one(struct store *s, uint64_t id);
 
 /* ---- lmdb_log ---- */
 enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *r,

@@ -1,5 +1,6 @@
 /*
- * What is left to delete: deleted topics, and blobs that no record names any more.
+ * What is left to delete: deleted topics, blobs that no record names any
+ * more, and what subscriptions have forgotten.
  *
  *   1. Sending something to the trash is one row, however large it is; trash_step does
  *      the work in bounded steps.
@@ -101,6 +102,8 @@ static enum err free_one(struct store *s, enum trash_kind kind, uint64_t id,
         return free_chunk(s, id, out);
     case TRASH_TOPIC:
         return free_record(s, id, out);
+    case TRASH_DELIVERIES:
+        return lmdb_delivery_free_one(s, id);
     }
     return lmdb_txn_fail(s, "empty the trash", MDB_CORRUPTED);
 }

@@ -224,17 +224,17 @@ enum err lmdb_txn_room(struct store *s, uint64_t bytes)
     return ERR_OK;
 }
 
-static int first_due(const struct store *s, MDB_txn *txn, int64_t *out)
+/* Lowers *out to the time of the table's first row; 0: it was not set yet. */
+static int first_due(const struct store *s, MDB_txn *txn, enum table t, int64_t *out)
 {
     MDB_cursor *c;
     MDB_val k, v;
-    int rc = mdb_cursor_open(txn, s->dbi[TABLE_DUE], &c);
+    int rc = mdb_cursor_open(txn, s->dbi[t], &c);
 
-    *out = 0;
     if (rc)
         return rc;
     rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
-    if (!rc && k.mv_size == DUE_KEY_LEN)
+    if (!rc && k.mv_size == DUE_KEY_LEN && (!*out || (int64_t)get_be64(k.mv_data) < *out))
         *out = (int64_t)get_be64(k.mv_data);
     mdb_cursor_close(c);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -258,7 +258,9 @@ enum err lmdb_stats_fill(struct store *s, MDB_txn *txn, const struct totals *tot
     if (!rc)
         rc = used_bytes(s, txn, &out->used_bytes);
     if (!rc)
-        rc = first_due(s, txn, &out->next_due_ms);
+        rc = first_due(s, txn, TABLE_DUE, &out->next_due_ms);
+    if (!rc)
+        rc = first_due(s, txn, TABLE_SUB_DUE, &out->next_due_ms);
     if (!rc)
         rc = mdb_stat(txn, s->dbi[TABLE_TRASH], &trash);
     if (rc)

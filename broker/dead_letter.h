@@ -1,0 +1,26 @@
+/*
+ * dead_letter - where messages go that a subscription has given up.
+ *
+ * A dead letter is a copy of the message in another topic, with attributes that say where
+ * it came from, why, and how often it was handed out. A message in chunks is not copied: its
+ * dead letter has no body, and says where the message is.
+ *
+ * Threads:  the writer, inside a turn.
+ */
+#ifndef SLUICE_DEAD_LETTER_H
+#define SLUICE_DEAD_LETTER_H
+
+#include "delivery.h"
+
+/* Names of attributes. */
+#define DEAD_LETTER_PREFIX "dead-letter-"
+#define DEAD_LETTER_TOPIC  DEAD_LETTER_PREFIX "topic"
+#define DEAD_LETTER_OFFSET DEAD_LETTER_PREFIX "offset"
+#define DEAD_LETTER_SUB    DEAD_LETTER_PREFIX "subscription"
+
+/* ERR_OK; ERR_FULL: not now, and nothing was changed. Else the turn is spoilt. */
+MUST_CHECK enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
+                                       const struct store_entry *m,
+                                       const struct delivery *d, enum dead_reason why);
+
+#endif

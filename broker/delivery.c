@@ -1,0 +1,300 @@
+/*
+ * Invariants:
+ *  1. With ordering by key, of each key only the lowest offset is not HELD.
+ *  2. What is READY or HELD is due when the message expires, what is LEASED or WAITING when
+ *     that ends. So a subscription that nobody asks any more is emptied by the sweep as its
+ *     messages expire.
+ */
+#include "delivery.h"
+
+#include "dead_letter.h"
+#include "siphash.h"
+#include "subscription.h"
+
+#define GIVE_UP_AGAIN_MS 5000 /* when the dead letter topic had no place */
+
+/* ---- small things ---- */
+
+static void wake(struct turn *t, const struct sub_state *sub)
+{
+    turn_wake(t, subscription_topic(sub));
+}
+
+/* One more may be handed out from now on. */
+static void leaves(struct turn *t, const struct sub_state *sub, const struct delivery *d)
+{
+    if (d->state == DELIVERY_LEASED &&
+        sub->in[DELIVERY_LEASED] >= sub->settings.max_in_flight)
+        wake(t, sub);
+    if (d->state == DELIVERY_HELD && sub->in[DELIVERY_HELD] >= SUBSCRIPTION_HELD_MAX)
+        wake(t, sub);
+}
+
+static enum err change(struct turn *t, struct sub_state *sub,
+                       const struct delivery *before, const struct delivery *d)
+{
+    enum err e;
+
+    if (before)
+        leaves(t, sub, before);
+    e = t->ops->subs->delivery_put(t->store, sub, before, d);
+    if (e)
+        return turn_spoil(t, e);
+    if (d->due_ms)
+        turn_due(t, d->due_ms);
+    if (d->state == DELIVERY_READY)
+        wake(t, sub);
+    return ERR_OK;
+}
+
+static enum err make_ready(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    struct delivery after = *d;
+
+    after.state = DELIVERY_READY;
+    after.due_ms = d->expires_ms;
+    after.dying = 0;
+    return change(t, sub, d, &after);
+}
+
+static uint64_t key_of(struct turn *t, const struct sub_state *sub, const struct record *r)
+{
+    uint8_t secret[STORE_SECRET_LEN];
+    uint64_t hash;
+
+    if (sub->settings.ordering != SUB_ORDER_KEY || !r->key.len)
+        return 0;
+    t->ops->subs->secret(t->store, secret);
+    hash = siphash(secret, r->key);
+    return hash ? hash : 1;
+}
+
+/* The message, if it is there and may be delivered. ERR_NOT_FOUND. */
+static enum err message(struct turn *t, const struct sub_state *sub, uint64_t offset,
+                        struct store_entry *m)
+{
+    struct store_topic *topic;
+    enum err e = t->ops->topic_find(t->store, subscription_topic(sub), &topic);
+
+    if (!e)
+        e = t->ops->log_first(t->store, topic, offset, t->now_ms, 1, m);
+    if (e == ERR_BUSY || (!e && m->offset != offset))
+        e = ERR_NOT_FOUND;
+    return e && e != ERR_NOT_FOUND ? turn_spoil(t, e) : e;
+}
+
+/* ---- out ---- */
+
+enum err delivery_lease(struct turn *t, struct sub_state *sub, const struct store_entry *m,
+                        const struct delivery *before, int64_t until_ms,
+                        struct delivery *d)
+{
+    *d = before ? *before
+                : (struct delivery){ .offset = m->offset,
+                                     .expires_ms = m->record.expires_ms,
+                                     .key = key_of(t, sub, &m->record) };
+    d->state = DELIVERY_LEASED;
+    d->due_ms = until_ms;
+    d->deliveries++;
+    sub->counters.delivered++;
+    sub->counters.redelivered += d->deliveries > 1;
+    t->deliveries.leased++;
+    t->deliveries.again += d->deliveries > 1;
+    return change(t, sub, before, d);
+}
+
+enum err delivery_hold(struct turn *t, struct sub_state *sub, const struct store_entry *m,
+                       bool *held)
+{
+    struct delivery d = { .offset = m->offset,
+                          .state = DELIVERY_HELD,
+                          .due_ms = m->record.expires_ms,
+                          .expires_ms = m->record.expires_ms,
+                          .key = key_of(t, sub, &m->record) };
+    uint64_t first;
+    enum err e;
+
+    *held = false;
+    if (!d.key)
+        return ERR_OK;
+    e = t->ops->subs->first_of_key(t->store, sub, d.key, &first);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : turn_spoil(t, e);
+    *held = true;
+    return change(t, sub, NULL, &d);
+}
+
+/* ---- back ---- */
+
+static enum err next_of_key(struct turn *t, struct sub_state *sub, uint64_t key)
+{
+    struct delivery d;
+    uint64_t offset;
+    enum err e;
+
+    if (!key)
+        return ERR_OK;
+    e = t->ops->subs->first_of_key(t->store, sub, key, &offset);
+    if (!e)
+        e = t->ops->subs->delivery_find(t->store, sub, offset, &d);
+    else if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e)
+        return turn_spoil(t, e);
+    return d.state == DELIVERY_HELD ? make_ready(t, sub, &d) : ERR_OK;
+}
+
+enum err delivery_finish(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    enum err e;
+
+    leaves(t, sub, d);
+    e = t->ops->subs->delivery_drop(t->store, sub, d);
+    return e ? turn_spoil(t, e) : next_of_key(t, sub, d->key);
+}
+
+static enum err expired(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    sub->counters.expired++;
+    t->deliveries.expired++;
+    return delivery_finish(t, sub, d);
+}
+
+static enum err dead(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    sub->counters.dead++;
+    t->deliveries.dead++;
+    return delivery_finish(t, sub, d);
+}
+
+static enum err wait(struct turn *t, struct sub_state *sub, const struct delivery *d,
+                     uint64_t delay_ms, enum dead_reason dying)
+{
+    struct delivery after = *d;
+
+    after.state = DELIVERY_WAITING;
+    after.due_ms = t->now_ms + (int64_t)delay_ms;
+    after.dying = (uint8_t)dying;
+    return change(t, sub, d, &after);
+}
+
+enum err delivery_give_up(struct turn *t, struct sub_state *sub, const struct delivery *d,
+                          enum dead_reason why)
+{
+    struct store_entry m;
+    enum err e;
+
+    if (!sub->settings.dead_letter_len)
+        return dead(t, sub, d);
+    e = message(t, sub, d->offset, &m);
+    if (e)
+        return e == ERR_NOT_FOUND ? expired(t, sub, d) : e;
+    e = dead_letter_append(t, sub, &m, d, why);
+    if (e == ERR_FULL)
+        return wait(t, sub, d, GIVE_UP_AGAIN_MS, why);
+    return e ? e : dead(t, sub, d);
+}
+
+uint64_t delivery_backoff_ms(const struct sub_settings *s, uint32_t deliveries)
+{
+    uint32_t i = deliveries ? deliveries - 1 : 0;
+
+    if (!s->backoffs)
+        return 0;
+    return s->backoff_ms[i < s->backoffs ? i : s->backoffs - 1u];
+}
+
+enum err delivery_retry(struct turn *t, struct sub_state *sub, const struct delivery *d,
+                        uint64_t delay_ms)
+{
+    uint32_t most = sub->settings.max_deliveries;
+
+    if (most && d->deliveries >= most)
+        return delivery_give_up(t, sub, d, DEAD_TRIED);
+    return delay_ms ? wait(t, sub, d, delay_ms, 0) : make_ready(t, sub, d);
+}
+
+enum err delivery_take_back(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    struct delivery after = *d;
+
+    after.state = DELIVERY_READY;
+    after.due_ms = d->expires_ms;
+    after.deliveries--;
+    return change(t, sub, d, &after);
+}
+
+/* ---- what time does ---- */
+
+static enum err time_over(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    struct store_entry m;
+    enum err e = message(t, sub, d->offset, &m);
+
+    if (e)
+        return e == ERR_NOT_FOUND ? expired(t, sub, d) : e;
+    switch (d->state) {
+    case DELIVERY_LEASED:
+        t->deliveries.lapsed++;
+        return delivery_retry(t, sub, d,
+                              delivery_backoff_ms(&sub->settings, d->deliveries));
+    case DELIVERY_WAITING:
+        return d->dying ? delivery_give_up(t, sub, d, d->dying) : make_ready(t, sub, d);
+    default: /* due when it expires, and that was looked at */
+        return turn_spoil(t, ERR_CORRUPT);
+    }
+}
+
+struct sweeping {
+    struct sub_state sub;
+    bool have; /* sub, to be saved */
+};
+
+static enum err save(struct turn *t, struct sweeping *s)
+{
+    enum err e = s->have ? t->ops->subs->save(t->store, &s->sub) : ERR_OK;
+
+    s->have = false;
+    return e;
+}
+
+/* Deliveries that were leased together are due together: the row is read once for them. */
+static enum err load(struct turn *t, struct sweeping *s, uint64_t id)
+{
+    enum err e;
+
+    if (s->have && s->sub.id == id)
+        return ERR_OK;
+    e = save(t, s);
+    if (!e)
+        e = t->ops->subs->find_id(t->store, id, &s->sub);
+    s->have = !e;
+    return e;
+}
+
+static enum err sweep_one(struct turn *t, struct sweeping *s, const struct store_due *due)
+{
+    struct delivery d;
+    enum err e = load(t, s, due->sub_id);
+
+    if (!e)
+        e = t->ops->subs->delivery_find(t->store, &s->sub, due->offset, &d);
+    if (e == ERR_NOT_FOUND)
+        return t->ops->subs->drop_due(t->store, due);
+    return e ? e : time_over(t, &s->sub, &d);
+}
+
+enum err delivery_sweep(struct turn *t, unsigned max)
+{
+    struct sweeping s = { .have = false };
+    struct store_due due;
+    enum err e = ERR_OK;
+
+    while (max-- && !e && !(e = t->ops->subs->first_due(t->store, t->now_ms, &due)))
+        e = sweep_one(t, &s, &due);
+    if (e == ERR_NOT_FOUND)
+        e = ERR_OK;
+    if (!e)
+        e = save(t, &s);
+    return e ? turn_spoil(t, e) : ERR_OK;
+}

@@ -1,0 +1,54 @@
+/*
+ * delivery - the policy of subscriptions: what may happen to a message that was handed out.
+ *
+ *   leased --ack--> finished
+ *          --nack, its time is over--> waits, is ready --> leased again
+ *          --the same, but tried often enough; reject--> given up: to the dead letter topic,
+ *            in the transaction that finishes it
+ *
+ * With ordering by key a message is handed out only when the one before it of the same key
+ * is finished: the others are held, and each that is finished makes the next one ready.
+ *
+ * Threads:  the writer, inside a job's run or between jobs. The caller saves *sub. All
+ *           errors but those named have spoilt the turn.
+ */
+#ifndef SLUICE_DELIVERY_H
+#define SLUICE_DELIVERY_H
+
+#include "writer.h"
+
+enum dead_reason { DEAD_TRIED = 1, DEAD_REJECTED };
+
+/* A lease for the message `m`, up to `until_ms`. `before`: what was kept of it; NULL: it is
+ * new. *d is what is kept from now on. */
+MUST_CHECK enum err delivery_lease(struct turn *t, struct sub_state *sub,
+                                   const struct store_entry *m,
+                                   const struct delivery *before, int64_t until_ms,
+                                   struct delivery *d);
+
+/* A new message: must it wait for another one of its key? Then it is held from now on. */
+MUST_CHECK enum err delivery_hold(struct turn *t, struct sub_state *sub,
+                                  const struct store_entry *m, bool *held);
+
+/* Nothing more is kept of it; the next of its key is ready then. */
+MUST_CHECK enum err delivery_finish(struct turn *t, struct sub_state *sub,
+                                    const struct delivery *d);
+
+/* To be handed out again `delay_ms` from now; or given up, when that was often enough. */
+MUST_CHECK enum err delivery_retry(struct turn *t, struct sub_state *sub,
+                                   const struct delivery *d, uint64_t delay_ms);
+
+/* As if it had not been handed out this time: nobody has got it. */
+MUST_CHECK enum err delivery_take_back(struct turn *t, struct sub_state *sub,
+                                       const struct delivery *d);
+
+MUST_CHECK enum err delivery_give_up(struct turn *t, struct sub_state *sub,
+                                     const struct delivery *d, enum dead_reason why);
+
+/* How long a message waits that was handed out so often and not acked. */
+uint64_t delivery_backoff_ms(const struct sub_settings *s, uint32_t deliveries);
+
+/* Between jobs: up to `max` deliveries whose time is over. */
+MUST_CHECK enum err delivery_sweep(struct turn *t, unsigned max);
+
+#endif

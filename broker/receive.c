@@ -1,0 +1,179 @@
+#include "receive.h"
+
+#include "delivery.h"
+#include "subscription.h"
+
+#include <stdlib.h>
+
+#define STEPS_MAX 1000u /* messages passed over in one turn: gone, or held */
+
+struct pick { /* one run */
+    struct receive *c;
+    struct turn *t;
+    struct sub_state sub;
+    struct store_topic *topic;
+    unsigned steps;
+    uint64_t bytes;
+    bool changed; /* sub, beside its deliveries */
+};
+
+/* False: there is no room for this one, and the job is full. */
+static bool fits(struct pick *p, const struct record *r)
+{
+    struct receive *c = p->c;
+    size_t need = c->room_of(r);
+    uint64_t size = r->blob_id ? 0 : r->body.len;
+
+    if (need > c->room || (c->count && p->bytes + size > c->max_bytes)) {
+        c->small = !c->count;
+        c->more = true;
+        return false;
+    }
+    return true;
+}
+
+static enum err give(struct pick *p, const struct store_entry *m,
+                     const struct delivery *before)
+{
+    struct receive *c = p->c;
+    struct delivery d;
+    enum err e;
+
+    c->room -= c->room_of(&m->record);
+    p->bytes += m->record.blob_id ? 0 : m->record.body.len;
+    e = delivery_lease(p->t, &p->sub, m, before, c->until_ms, &d);
+    c->got[c->count++] = (struct lease){ p->sub.id, d.offset, d.deliveries };
+    return e;
+}
+
+static bool goes_on(const struct pick *p, bool fresh)
+{
+    return p->c->count < p->c->limit && !p->c->more && p->steps < STEPS_MAX &&
+           subscription_may_give(&p->sub, fresh);
+}
+
+static enum err expired(struct pick *p, const struct delivery *d)
+{
+    p->steps++;
+    p->sub.counters.expired++;
+    p->t->deliveries.expired++;
+    return delivery_finish(p->t, &p->sub, d);
+}
+
+/* ERR_NOT_FOUND: no more of these. */
+static enum err take_one_ready(struct pick *p)
+{
+    const struct store_subs_ops *subs = p->t->ops->subs;
+    struct store_entry m;
+    struct delivery d;
+    uint64_t offset;
+    enum err e = subs->first_ready(p->t->store, &p->sub, &offset);
+
+    if (e == ERR_NOT_FOUND)
+        return e;
+    if (!e)
+        e = subs->delivery_find(p->t->store, &p->sub, offset, &d);
+    if (e)
+        return turn_spoil(p->t, e);
+    e = p->t->ops->log_first(p->t->store, p->topic, offset, p->t->now_ms, 1, &m);
+    if (e == ERR_NOT_FOUND || e == ERR_BUSY || (!e && m.offset != offset))
+        return expired(p, &d);
+    if (e)
+        return turn_spoil(p->t, e);
+    return fits(p, &m.record) ? give(p, &m, &d) : ERR_OK;
+}
+
+static enum err take_one_new(struct pick *p)
+{
+    struct store_entry m;
+    bool held;
+    enum err e = p->t->ops->log_first(p->t->store, p->topic, p->sub.next, p->t->now_ms,
+                                      STEPS_MAX, &m);
+
+    if (e == ERR_BUSY) {
+        p->steps = STEPS_MAX;
+        p->sub.next = m.offset;
+        p->changed = true;
+        return ERR_OK;
+    }
+    if (e)
+        return e == ERR_NOT_FOUND ? e : turn_spoil(p->t, e);
+    if (!fits(p, &m.record))
+        return ERR_OK;
+    p->sub.next = m.offset + 1;
+    p->changed = true;
+    e = delivery_hold(p->t, &p->sub, &m, &held);
+    p->steps += held;
+    return e || held ? e : give(p, &m, NULL);
+}
+
+static enum err take(struct pick *p)
+{
+    enum err e = ERR_OK;
+
+    while (!e && goes_on(p, false))
+        e = take_one_ready(p);
+    if (e == ERR_NOT_FOUND)
+        e = ERR_OK;
+    while (!e && goes_on(p, true))
+        e = take_one_new(p);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err save(struct pick *p)
+{
+    enum err e = ERR_OK;
+
+    if (p->changed || p->c->count || p->steps)
+        e = p->t->ops->subs->save(p->t->store, &p->sub);
+    if (e)
+        return turn_spoil(p->t, e);
+    /* What it passed over stays passed over; the next turn goes on from there. */
+    return p->steps >= STEPS_MAX && !p->c->count && !p->c->small ? ERR_BUSY : ERR_OK;
+}
+
+static enum err receive_run(struct job *j, struct turn *t)
+{
+    struct receive *c = (struct receive *)j;
+    struct pick p = { .c = c, .t = t };
+    enum err e = t->ops->subs->find(t->store, bytes_of(c->name, c->name_len), &p.sub);
+
+    if (e)
+        return e == ERR_NOT_FOUND ? e : turn_spoil(t, e);
+    e = t->ops->topic_find(t->store, subscription_topic(&p.sub), &p.topic);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : turn_spoil(t, e);
+    e = t->ops->room(t->store, c->job.cost);
+    if (e)
+        return e;
+    c->until_ms = t->now_ms +
+                  (int64_t)(c->lease_ms ? c->lease_ms : p.sub.settings.lease_ms);
+    e = take(&p);
+    return e ? e : save(&p);
+}
+
+static void receive_done(struct job *j, enum err e)
+{
+    struct receive *c = (struct receive *)j;
+
+    c->outcome = e;
+    if (e)
+        c->count = 0;
+}
+
+struct receive *receive_new(unsigned limit)
+{
+    struct receive *c = calloc(1, sizeof *c + limit * sizeof *c->got);
+
+    if (c)
+        c->limit = limit;
+    return c;
+}
+
+void receive_submit(struct writer *w, struct receive *c)
+{
+    c->job.run = receive_run;
+    c->job.done = receive_done;
+    c->job.cost = 4096 + 256 * (size_t)c->limit;
+    writer_submit(w, &c->job);
+}

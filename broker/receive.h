@@ -1,0 +1,41 @@
+/*
+ * receive - leases a subscription's next messages to a consumer: a job for the writer.
+ *
+ * What is leased is what the consumer's answer has room for: the room is there before.
+ *
+ * Threads:  made, submitted and freed on an HTTP loop; run on the writer in between.
+ */
+#ifndef SLUICE_RECEIVE_H
+#define SLUICE_RECEIVE_H
+
+#include "lease.h"
+#include "ledger.h"
+#include "writer.h"
+
+struct receive {
+    struct job job; /* first */
+    void *arg;      /* the submitter's; NULL once it has gone */
+    char name[STORE_SUB_NAME_MAX];
+    uint8_t name_len;
+    uint64_t lease_ms;  /* 0: as the subscription says */
+    unsigned limit;     /* messages; room for so many is in `got` */
+    uint64_t max_bytes; /* of bodies; the first message is given whatever its size */
+    struct grant grant; /* the submitter's: pays for the answer, */
+    size_t room;        /* of which so much is for messages */
+    size_t (*room_of)(const struct record *r); /* what an answer needs for one */
+
+    /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
+    enum err outcome;
+    bool small;   /* a message is there, but there is no room for it alone: not leased */
+    bool more;    /* it ended for want of room, limit or max_bytes: there may be more */
+    int64_t until_ms;
+    unsigned count; /* in `got`: leased to the submitter */
+    struct lease got[];
+};
+
+/* NULL: no memory. The submitter frees it with free, and releases the grant. */
+struct receive *receive_new(unsigned limit);
+
+void receive_submit(struct writer *w, struct receive *c);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * subscription - make, seek or delete a subscription: one job for the writer.
+ *
+ * Threads:  made, submitted and freed on an HTTP loop; run on the writer in between.
+ */
+#ifndef SLUICE_SUBSCRIPTION_H
+#define SLUICE_SUBSCRIPTION_H
+
+#include "quota.h"
+#include "writer.h"
+
+#define SUBSCRIPTIONS_MAX 100000u /* of all topics */
+
+/* Deliveries held behind others of their key. They lie on disk, and there they take about
+ * 150 bytes each. With so many of them nothing new is handed out until some are settled. */
+#define SUBSCRIPTION_HELD_MAX 100000u
+
+enum subscription_kind { SUBSCRIPTION_PUT, SUBSCRIPTION_SEEK, SUBSCRIPTION_DELETE };
+
+enum subscription_start { START_EARLIEST, START_LATEST, START_OFFSET };
+
+struct subscription_change {
+    struct job job; /* first */
+    void *arg;      /* the submitter's; NULL once it has gone */
+    enum subscription_kind kind;
+    enum subscription_start start; /* PUT of a new one, and SEEK */
+    uint64_t offset;               /* START_OFFSET; the log's end if it is beyond */
+    bool auto_create;              /* PUT: its topic may be made */
+
+    /* In: name, and for PUT its settings. Out: as it is after the change. */
+    struct sub_state sub;
+
+    /* ERR_OK; ERR_NOT_FOUND: no such subscription, or, for PUT, a topic is not there;
+     * ERR_EXISTS: with other settings; ERR_FULL: `quota` if its limit is set, `full`: as
+     * many subscriptions as there may be; or the store's. */
+    enum err outcome;
+    bool created, full;
+    bool no_dead_letter; /* ERR_NOT_FOUND: that topic is meant */
+    struct quota_refusal quota;
+};
+
+void subscription_submit(struct writer *w, struct subscription_change *c);
+
+/* May it hand out another message now, if there is one? `fresh`: one that was not handed
+ * out before. Any thread. */
+bool subscription_may_give(const struct sub_state *sub, bool fresh);
+
+static inline struct bytes subscription_topic(const struct sub_state *sub)
+{
+    return bytes_of(sub->settings.topic, sub->settings.topic_len);
+}
+
+static inline struct bytes subscription_dead_letter(const struct sub_state *sub)
+{
+    return bytes_of(sub->settings.dead_letter, sub->settings.dead_letter_len);
+}
+
+#endif

@@ -1,0 +1,359 @@
+#include "native_receive.h"
+
+#include "caller.h"
+#include "encode.h"
+#include "line.h"
+#include "location.h"
+#include "metrics.h"
+#include "read_query.h"
+#include "receive.h"
+#include "settle.h"
+#include "subscription.h"
+#include "wait.h"
+
+#include <stdlib.h>
+
+#define PAGE_BYTES    (256u << 10) /* of an answer, if it is not one large message */
+#define ESCAPE_FACTOR 6            /* a byte is at most \u0000 */
+#define USUAL_BYTES   448u /* of a message beside its body, names, attributes: times, lease */
+#define ENVELOPE_BYTES 64u
+#define OVERHEAD_BYTES 256u /* of the library, and of what keeps the answer */
+#define BODY_MAX       1024
+
+/* r->topic is the topic's name, for those who wake us; the subscription's is behind its
+ * closing 0, once r->read.resolved says so. */
+static struct bytes subscription(const struct request *r)
+{
+    return bytes_str(r->topic + r->topic_len + 1);
+}
+
+/* How long a lease is asked for, 0: as the subscription says. It waits with the request. */
+static uint64_t *lease_ms(struct request *r)
+{
+    return &r->read.offset;
+}
+
+static bool time_is_over(const struct request *r)
+{
+    return r->loop->broker->draining || !r->read.until_ms ||
+           r->read.until_ms <= r->loop->now_ms;
+}
+
+static void no_subscription(struct request *r)
+{
+    reply_problem(r, PROBLEM_SUBSCRIPTION_NOT_FOUND,
+                  "There is no subscription of this name.");
+}
+
+/* ---- the answer ---- */
+
+static size_t room_of(const struct record *m)
+{
+    size_t body = m->blob_id ? LOCATION_ROOM : encode_body_most(m->body);
+    size_t names =
+        out_str_len(m->id) + out_str_len(m->key) + out_str_len(m->content_type);
+
+    return body + names + ESCAPE_FACTOR * m->attributes.len + USUAL_BYTES;
+}
+
+static void put_message(struct request *r, struct out *o, const struct store_entry *m,
+                        const struct lease *lease, int64_t until_ms)
+{
+    uint8_t secret[STORE_SECRET_LEN];
+    char href[LOCATION_ROOM], token[LEASE_TEXT_LEN];
+    bool whole = !m->record.blob_id;
+
+    if (!whole)
+        message_location(request_topic(r), m->offset, href);
+    r->loop->fetch.ops->subs->secret(r->loop->broker->store, secret);
+    lease_write(secret, lease, token);
+    encode_message(o, m->offset, &m->record, whole, whole ? NULL : href, false);
+    if (!o->full)
+        out_rewind(o, o->len - 1); /* the closing brace */
+    out_text(o, ",\"lease\":");
+    out_str(o, bytes_of(token, sizeof token));
+    out_text(o, ",\"lease_expires\":");
+    out_time(o, until_ms);
+    out_text(o, ",\"deliveries\":");
+    out_u64(o, lease->deliveries);
+    out_text(o, "}");
+}
+
+/* Those that are still there. One that went between the job and this look is gone for good:
+ * the sweep finds its lease. */
+static enum err put_messages(struct request *r, struct out *o, const struct receive *c,
+                             unsigned *count)
+{
+    struct fetch *f = &r->loop->fetch;
+    struct store_entry m;
+    enum err e = ERR_OK;
+
+    for (unsigned i = 0; i < c->count && !e; i++) {
+        f->positioned = false;
+        e = fetch_next(f, c->got[i].offset, &m);
+        if (e == ERR_NOT_FOUND || (!e && m.offset != c->got[i].offset)) {
+            e = ERR_OK;
+            continue;
+        }
+        if (e)
+            break;
+        if (*count)
+            out_text(o, ",");
+        put_message(r, o, &m, &c->got[i], c->until_ms);
+        metric_add(METRIC_DELIVERED_MESSAGES, 1);
+        metric_add(METRIC_DELIVERED_BYTES, (int64_t)m.record.body.len);
+        ++*count;
+    }
+    return e;
+}
+
+static enum err write_answer(struct request *r, struct out *o, const struct receive *c,
+                             unsigned *count)
+{
+    enum err e = fetch_begin(&r->loop->fetch, request_topic(r));
+
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    out_text(o, "{\"messages\":[");
+    e = put_messages(r, o, c, count);
+    fetch_end(&r->loop->fetch);
+    out_text(o, "]}\n");
+    if (!e && o->full)
+        e = o->no_memory ? ERR_NO_MEMORY : ERR_CORRUPT;
+    return e;
+}
+
+/* Nobody will ever see these leases. */
+static void take_back(struct loop *l, const struct receive *c)
+{
+    struct settle *s = c->count ? settle_new(c->count) : NULL;
+
+    if (!s)
+        return; /* no memory: they will be over by themselves */
+    s->kind = SETTLE_TAKE_BACK;
+    memcpy(s->name, c->name, c->name_len);
+    s->name_len = c->name_len;
+    for (unsigned i = 0; i < c->count; i++)
+        s->items[i].lease = c->got[i];
+    settle_submit(l->broker->writer, s);
+}
+
+static void try_again(struct request *r)
+{
+    if (!receive_look(r, time_is_over(r)))
+        wait_park(r);
+}
+
+static void give(struct request *r, struct receive *c)
+{
+    struct out o;
+    unsigned count = 0;
+    enum err e;
+
+    out_init(&o, c->grant.bytes - OVERHEAD_BYTES);
+    e = write_answer(r, &o, c, &count);
+    if (e) {
+        out_fini(&o);
+        take_back(r->loop, c);
+        reply_store_error(r, e);
+    } else if (!count) {
+        out_fini(&o);
+        try_again(r);
+    } else {
+        out_trim(&o);
+        ledger_shrink(&c->grant, o.cap + OVERHEAD_BYTES);
+        reply_out(r, MHD_HTTP_OK, "application/json", &o, &c->grant);
+    }
+}
+
+/* ---- to the writer and back ---- */
+
+static void forget(struct job *j)
+{
+    ((struct receive *)j)->arg = NULL;
+}
+
+static void answer(struct request *r, struct receive *c)
+{
+    request_answered(r);
+    if (c->outcome == ERR_NOT_FOUND)
+        no_subscription(r);
+    else if (c->outcome)
+        reply_store_error(r, c->outcome);
+    else if (c->count)
+        give(r, c);
+    else
+        try_again(r);
+}
+
+static void came_home(struct letter *l)
+{
+    struct receive *c = (struct receive *)l;
+    struct loop *loop =
+        (struct loop *)((char *)c->job.home - offsetof(struct loop, mailbox));
+
+    if (c->arg)
+        answer(c->arg, c);
+    else
+        take_back(loop, c);
+    ledger_release(&c->grant);
+    free(c);
+}
+
+/* Parked or in line it is no more. */
+static void submit(struct request *r, struct grant grant)
+{
+    struct bytes name = subscription(r);
+    struct receive *c = receive_new(r->read.limit);
+
+    if (!c) {
+        ledger_release(&grant);
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    c->arg = r;
+    memcpy(c->name, name.data, name.len);
+    c->name_len = (uint8_t)name.len;
+    c->lease_ms = *lease_ms(r);
+    c->max_bytes = r->read.max_bytes;
+    c->grant = grant;
+    c->room = grant.bytes - ENVELOPE_BYTES - OVERHEAD_BYTES;
+    c->room_of = room_of;
+    c->job.home = &r->loop->mailbox;
+    c->job.flow = caller_flow(r);
+    c->job.letter.open = came_home;
+    if (r->phase == REQUEST_PARKED)
+        wait_unpark(r);
+    request_hold(r, &c->job, forget);
+    wait_resume(r);
+    receive_submit(r->loop->broker->writer, c);
+}
+
+/* ---- is there a message? ---- */
+
+/* What may be handed out next. ERR_NOT_FOUND: nothing now. One that is READY may be gone
+ * from the log: the job sees to that, and needs hardly any room for it. */
+static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t *room)
+{
+    bool ready = sub->in[DELIVERY_READY] && subscription_may_give(sub, false);
+    uint64_t offset = sub->next;
+    struct store_entry m;
+    enum err e = ERR_OK;
+
+    *room = 0;
+    if (!f->topic.id || (!ready && !subscription_may_give(sub, true)))
+        return ERR_NOT_FOUND;
+    if (ready)
+        e = f->ops->subs->read_ready(f->reader, sub, &offset);
+    f->positioned = false;
+    if (!e)
+        e = fetch_next(f, offset, &m);
+    if (!e)
+        *room = room_of(&m.record);
+    return ready && e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* For as many as are asked for, if they are about as large as the first, or as the topic's
+ * are on average. If not, fewer are leased. */
+static size_t likely(const struct request *r, const struct fetch *f, size_t room)
+{
+    const struct topic_state *t = &f->topic;
+    uint64_t count = r->read.limit < t->live ? r->read.limit : t->live;
+    uint64_t bytes = t->live ? t->live_bytes / t->live * count : 0, all;
+
+    if (bytes > r->read.max_bytes)
+        bytes = r->read.max_bytes;
+    all = count * USUAL_BYTES + bytes + bytes / 2;
+    if (all < count * room)
+        all = count * room;
+    if (all > PAGE_BYTES)
+        all = PAGE_BYTES;
+    if (all < room)
+        all = room;
+    return (size_t)all + ENVELOPE_BYTES + OVERHEAD_BYTES;
+}
+
+static void send_empty(struct request *r)
+{
+    reply_text(r, MHD_HTTP_OK, "application/json", bytes_str("{\"messages\":[]}\n"));
+}
+
+/* Takes the topic's name from the subscription, for which it may wait then. */
+static bool name_topic(struct request *r, const struct sub_state *sub)
+{
+    struct bytes topic = subscription_topic(sub);
+    char *both;
+
+    if (r->read.resolved && bytes_eq(topic, request_topic(r)))
+        return true;
+    both = malloc(topic.len + sub->name_len + 2u);
+    if (!both) {
+        reply_store_error(r, ERR_NO_MEMORY);
+        return false;
+    }
+    memcpy(both, topic.data, topic.len);
+    both[topic.len] = 0;
+    memcpy(both + topic.len + 1, sub->name, sub->name_len);
+    both[topic.len + 1 + sub->name_len] = 0;
+    free(r->topic);
+    r->topic = both;
+    r->topic_len = (uint16_t)topic.len;
+    r->read.resolved = true;
+    return true;
+}
+
+static bool look(struct request *r, struct bytes name, bool last)
+{
+    struct fetch *f = &r->loop->fetch;
+    struct grant grant = { 0 };
+    struct sub_state sub;
+    size_t room, least, most;
+    enum err e = fetch_begin_subscription(f, name, &sub);
+
+    if (e == ERR_NOT_FOUND) {
+        no_subscription(r);
+        return true;
+    }
+    if (!e)
+        e = room_needed(f, &sub, &room);
+    fetch_end(f);
+    if (e == ERR_NOT_FOUND && !last)
+        return !name_topic(r, &sub);
+    if (e == ERR_NOT_FOUND || (!e && r->loop->broker->draining))
+        send_empty(r);
+    else if (e)
+        reply_store_error(r, e);
+    else if (name_topic(r, &sub)) {
+        least = room + ENVELOPE_BYTES + OVERHEAD_BYTES;
+        most = likely(r, f, room);
+        if (line_for_answer(r, most, least, &grant))
+            submit(r, grant);
+    }
+    return true;
+}
+
+bool receive_look(struct request *r, bool last)
+{
+    return look(r, subscription(r), last);
+}
+
+/* ---- in ---- */
+
+void receive_start(struct request *r)
+{
+    if (r->loop->broker->draining)
+        reply_store_error(r, ERR_CLOSED);
+    else
+        request_expect_body(r, BODY_WHOLE, BODY_MAX, r->loop->broker->json, 1024, 1);
+}
+
+void receive_finish(struct request *r)
+{
+    body_fini(&r->body); /* none is wanted; who waits holds nothing */
+    if (!read_query_receive(r, lease_ms(r)))
+        return;
+    r->answer.again = try_again;
+    if (!look(r, request_topic(r), !r->read.until_ms || r->loop->broker->draining) &&
+        !r->reply.response)
+        wait_park(r);
+}

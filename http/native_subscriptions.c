@@ -1,0 +1,347 @@
+#include "native_subscriptions.h"
+
+#include "base/text.h"
+#include "caller.h"
+#include "native_topics.h"
+#include "quotas.h"
+#include "subscription_json.h"
+
+#include <stdlib.h>
+
+#define LIST_MAX     1000
+#define LIST_DEFAULT 100
+#define LIST_BYTES   (1u << 20)
+
+static void no_subscription(struct request *r)
+{
+    reply_problem(r, PROBLEM_SUBSCRIPTION_NOT_FOUND,
+                  "There is no subscription of this name.");
+}
+
+/* ---- one as it is ---- */
+
+/* Needs its topic's snapshot to be open. What is on its way and what is still in front: the
+ * older of the two is the oldest that is not settled. */
+static enum err read_figures(struct fetch *f, const struct sub_state *sub,
+                             struct subscription_figures *out)
+{
+    struct store_entry m;
+    enum err e = fetch_lag(f, sub, &out->lag);
+
+    *out = (struct subscription_figures){ .lag = out->lag };
+    if (e || !f->topic.id)
+        return e;
+    e = f->ops->subs->read_oldest(f->reader, sub, &out->oldest);
+    if (e == ERR_NOT_FOUND)
+        out->oldest = sub->next;
+    else if (e)
+        return e;
+    f->positioned = false;
+    e = fetch_next(f, out->oldest, &m);
+    f->positioned = false;
+    if (!e && (m.offset == out->oldest || m.offset >= sub->next)) {
+        out->oldest = m.offset;
+        out->oldest_ms = m.record.time_ms;
+    }
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static void reply_subscription(struct request *r, unsigned status)
+{
+    char text[SUBSCRIPTION_TEXT_MAX];
+    struct subscription_figures figures = { 0 };
+    struct sub_state sub;
+    struct out o;
+    enum err e = fetch_begin_subscription(&r->loop->fetch, request_topic(r), &sub);
+
+    if (!e)
+        e = read_figures(&r->loop->fetch, &sub, &figures);
+    fetch_end(&r->loop->fetch);
+    if (e == ERR_NOT_FOUND) {
+        no_subscription(r);
+        return;
+    }
+    if (e) {
+        reply_store_error(r, e);
+        return;
+    }
+    out_init_in(&o, text, sizeof text);
+    subscription_json_write(&o, &sub, &figures);
+    out_text(&o, "\n");
+    reply_text(r, status, "application/json", bytes_of(o.data, o.len));
+}
+
+void subscription_get_finish(struct request *r)
+{
+    reply_subscription(r, MHD_HTTP_OK);
+}
+
+/* ---- changes ---- */
+
+static void forget(struct job *j)
+{
+    ((struct subscription_change *)j)->arg = NULL;
+}
+
+static void refuse(struct request *r, const struct subscription_change *c)
+{
+    if (c->outcome == ERR_EXISTS)
+        reply_problem(r, PROBLEM_SUBSCRIPTION_EXISTS,
+                      "The subscription exists with other settings. Delete it, or take "
+                      "another name.");
+    else if (c->outcome == ERR_NOT_FOUND && c->kind != SUBSCRIPTION_PUT)
+        no_subscription(r);
+    else if (c->outcome == ERR_NOT_FOUND)
+        reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
+                      "There is no topic of the name that \"%s\" gives.",
+                      c->no_dead_letter ? "dead_letter" : "topic");
+    else if (c->full)
+        reply_problem(r, PROBLEM_TOO_MANY_SUBSCRIPTIONS,
+                      "There are %u subscriptions, as many as there may be. Delete one.",
+                      SUBSCRIPTIONS_MAX);
+    else if (c->outcome == ERR_FULL && c->quota.limit)
+        quotas_refuse(r, subscription_topic(&c->sub), &c->quota);
+    else
+        reply_store_error(r, c->outcome);
+}
+
+static void answer(struct request *r, const struct subscription_change *c)
+{
+    request_answered(r);
+    if (c->outcome)
+        refuse(r, c);
+    else if (c->kind == SUBSCRIPTION_DELETE)
+        reply_empty(r, MHD_HTTP_NO_CONTENT);
+    else
+        reply_subscription(r, c->created ? MHD_HTTP_CREATED : MHD_HTTP_OK);
+}
+
+static void came_home(struct letter *l)
+{
+    struct subscription_change *c = (struct subscription_change *)l;
+
+    if (c->arg)
+        answer(c->arg, c);
+    free(c);
+}
+
+static struct subscription_change *change_new(struct request *r, enum subscription_kind kind)
+{
+    struct subscription_change *c = calloc(1, sizeof *c);
+
+    if (!c) {
+        reply_store_error(r, ERR_NO_MEMORY);
+        return NULL;
+    }
+    c->kind = kind;
+    c->auto_create = r->loop->broker->config->auto_create;
+    memcpy(c->sub.name, r->topic, r->topic_len);
+    c->sub.name_len = (uint8_t)r->topic_len;
+    return c;
+}
+
+static void submit(struct request *r, struct subscription_change *c)
+{
+    c->arg = r;
+    c->job.home = &r->loop->mailbox;
+    c->job.letter.open = came_home;
+    c->job.flow = caller_flow(r);
+    request_hold(r, &c->job, forget);
+    subscription_submit(r->loop->broker->writer, c);
+}
+
+/* Times are looked up here: the log is searched by its readers. */
+static enum err place(struct request *r, struct bytes topic, struct fetch_from from,
+                      struct subscription_change *c)
+{
+    struct fetch *f = &r->loop->fetch;
+    enum err e;
+
+    c->start = from.kind == FETCH_EARLIEST ? START_EARLIEST
+               : from.kind == FETCH_LATEST ? START_LATEST
+                                           : START_OFFSET;
+    c->offset = from.value;
+    if (from.kind != FETCH_TIME)
+        return ERR_OK;
+    c->offset = 0;
+    e = fetch_begin(f, topic);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : e; /* it begins empty */
+    e = fetch_resolve(f, from, &c->offset);
+    fetch_end(f);
+    return e;
+}
+
+static void submit_or_free(struct request *r, struct subscription_change *c, enum err e)
+{
+    if (!e && !r->reply.response) {
+        submit(r, c);
+        return;
+    }
+    if (e)
+        reply_store_error(r, e);
+    free(c);
+}
+
+void subscription_put_finish(struct request *r)
+{
+    struct subscription_change *c = change_new(r, SUBSCRIPTION_PUT);
+    struct fetch_from start;
+    enum err e = ERR_OK;
+
+    if (!c)
+        return;
+    if (subscription_json_settings(r, c, &start))
+        e = place(r, subscription_topic(&c->sub), start, c);
+    submit_or_free(r, c, e);
+}
+
+void subscription_delete_finish(struct request *r)
+{
+    struct subscription_change *c = change_new(r, SUBSCRIPTION_DELETE);
+
+    if (c)
+        submit(r, c);
+}
+
+static enum err place_in_its_topic(struct request *r, struct fetch_from to,
+                                   struct subscription_change *c)
+{
+    struct sub_state sub = { 0 };
+    enum err e = ERR_OK;
+
+    if (to.kind == FETCH_TIME) {
+        e = fetch_begin_subscription(&r->loop->fetch, request_topic(r), &sub);
+        fetch_end(&r->loop->fetch);
+    }
+    if (e == ERR_NOT_FOUND)
+        no_subscription(r);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return place(r, subscription_topic(&sub), to, c);
+}
+
+void subscription_seek_finish(struct request *r)
+{
+    struct subscription_change *c = change_new(r, SUBSCRIPTION_SEEK);
+    struct fetch_from to;
+    enum err e = ERR_OK;
+
+    if (!c)
+        return;
+    if (subscription_json_seek(r, &to))
+        e = place_in_its_topic(r, to, c);
+    submit_or_free(r, c, e);
+}
+
+/* ---- the list ---- */
+
+struct listing {
+    struct out out;
+    uint64_t limit, count;
+    struct sub_state last;
+    bool more;
+    struct fetch *f;
+    enum err e;
+};
+
+/* The store's snapshot is open. */
+static bool list_one(void *arg, const struct sub_state *sub)
+{
+    struct listing *l = arg;
+    struct subscription_figures figures = { 0 };
+    enum err e;
+
+    if (l->count == l->limit || l->out.len + SUBSCRIPTION_TEXT_MAX > l->out.limit) {
+        l->more = true;
+        return false;
+    }
+    e = l->f->ops->read_topic(l->f->reader, subscription_topic(sub), &l->f->topic);
+    if (e == ERR_NOT_FOUND)
+        l->f->topic = (struct topic_state){ 0 };
+    l->e = e == ERR_NOT_FOUND ? ERR_OK : e;
+    if (!l->e)
+        l->e = read_figures(l->f, sub, &figures);
+    if (l->e)
+        return false;
+    if (l->count++)
+        out_text(&l->out, ",");
+    subscription_json_write(&l->out, sub, &figures);
+    l->last = *sub;
+    return true;
+}
+
+static void send_list(struct request *r, struct listing *l, struct grant *grant)
+{
+    out_text(&l->out, "],\"next\":");
+    if (l->more)
+        out_str(&l->out, bytes_of(l->last.name, l->last.name_len));
+    else
+        out_text(&l->out, "null");
+    out_text(&l->out, "}\n");
+    if (l->out.full) {
+        out_fini(&l->out);
+        ledger_release(grant);
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    out_trim(&l->out);
+    ledger_shrink(grant, l->out.cap + 256);
+    reply_out(r, MHD_HTTP_OK, "application/json", &l->out, grant);
+}
+
+static enum err collect(struct listing *l, struct bytes prefix, struct bytes after)
+{
+    struct fetch *f = l->f;
+    enum err e = fetch_begin_snapshot(f);
+
+    if (e)
+        return e;
+    e = f->ops->subs->list(f->reader, prefix, after, list_one, l);
+    fetch_end(f);
+    return e ? e : l->e;
+}
+
+static void list(struct request *r, struct bytes prefix, struct bytes after, uint64_t limit)
+{
+    struct listing l = { .limit = limit, .f = &r->loop->fetch };
+    size_t most = (size_t)(limit + 1) * SUBSCRIPTION_TEXT_MAX + 2048;
+    struct grant grant = { 0 };
+    enum err e;
+
+    if (most > LIST_BYTES)
+        most = LIST_BYTES;
+    if (ledger_reserve(r->loop->broker->read, most, &grant)) {
+        reply_read_buffer_full(r);
+        return;
+    }
+    out_init(&l.out, most - 256);
+    out_text(&l.out, "{\"subscriptions\":[");
+    e = collect(&l, prefix, after);
+    if (e) {
+        out_fini(&l.out);
+        ledger_release(&grant);
+        reply_store_error(r, e);
+        return;
+    }
+    send_list(r, &l, &grant);
+}
+
+void subscription_list_finish(struct request *r)
+{
+    char prefix_text[URL_NAME_MAX + 1], after_text[URL_NAME_MAX + 1];
+    const char *limit_text = request_query(r, "limit");
+    uint64_t limit = LIST_DEFAULT;
+    struct bytes prefix, after;
+
+    if (!topic_query_name(r, "prefix", prefix_text, &prefix) ||
+        !topic_query_name(r, "after", after_text, &after))
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "prefix and after are percent-encoded names of at most %d bytes.",
+                      URL_NAME_MAX);
+    else if (limit_text && !text_parse_u64(bytes_str(limit_text), 1, LIST_MAX, &limit))
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "limit must be a whole number from 1 to %d.", LIST_MAX);
+    else
+        list(r, prefix, after, limit);
+}

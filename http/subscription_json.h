@@ -1,0 +1,32 @@
+/*
+ * subscription_json - a subscription's settings and state as JSON, both ways.
+ *
+ * Threads: the request's loop.
+ */
+#ifndef SLUICE_SUBSCRIPTION_JSON_H
+#define SLUICE_SUBSCRIPTION_JSON_H
+
+#include "request.h"
+#include "subscription.h"
+
+/* What subscription_json_write writes at most. */
+#define SUBSCRIPTION_TEXT_MAX (3 * STORE_SUB_NAME_MAX * 6 + 1024)
+
+/* Reads {"topic":...,"start":...,"lease":...} into c->sub.settings and *start. False: a
+ * problem was given. */
+bool subscription_json_settings(struct request *r, struct subscription_change *c,
+                                struct fetch_from *start);
+
+/* Reads {"offset":n} or {"time":"..."}. False: a problem was given. */
+bool subscription_json_seek(struct request *r, struct fetch_from *to);
+
+struct subscription_figures { /* what is read beside its row */
+    uint64_t lag;
+    uint64_t oldest; /* the offset of the oldest message not settled */
+    int64_t oldest_ms; /* and its time; 0: there is none */
+};
+
+void subscription_json_write(struct out *o, const struct sub_state *sub,
+                             const struct subscription_figures *f);
+
+#endif

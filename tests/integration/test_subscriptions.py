@@ -1,0 +1,250 @@
+"""Subscriptions: a queue over a topic, by leases, for several workers over plain HTTP."""
+import json
+import threading
+import time
+
+from sluicetest import BrokerTest, SoloBrokerTest, quote, until
+
+
+class Worker:
+    """Short words for what a consumer of a subscription does."""
+
+    def path(self, verb="", sub=None):
+        return "/v1/subscriptions/%s%s" % (quote(sub or self.name), verb and ":" + verb)
+
+    def make(self, sub=None, **settings):
+        a = self.broker.ask("PUT", self.path(sub=sub), json.dumps(dict({"topic": self.name}, **settings)))
+        self.assertIn(a.status, (200, 201), a)
+        return a.json
+
+    def say(self, *bodies, key=None):
+        for body in bodies:
+            self.broker.offset(self.name, body, {"Message-Key": key} if key else None)
+
+    def receive_raw(self, sub=None, client=None, **query):
+        q = "&".join("%s=%s" % kv for kv in query.items())
+        return (client or self.broker).ask("POST", self.path("receive", sub) + ("?" + q if q else ""), "")
+
+    def receive(self, sub=None, **query):
+        a = self.receive_raw(sub, **query)
+        self.assertEqual(a.status, 200, a)
+        return a.json["messages"]
+
+    def data(self, sub=None, **query):
+        return [m["data"] for m in self.receive(sub, **query)]
+
+    def settle(self, verb, *messages, sub=None, **more):
+        leases = [m if isinstance(m, str) else m["lease"] for m in messages]
+        return self.broker.ask("POST", self.path(verb, sub), json.dumps(dict({"leases": leases}, **more)))
+
+    def ack(self, *messages, sub=None):
+        a = self.settle("ack", *messages, sub=sub)
+        self.assertEqual(a.status, 200, a)
+        self.assertEqual(a.json, {"settled": len(messages)})
+
+    def sub(self, sub=None):
+        a = self.broker.ask("GET", self.path(sub=sub))
+        self.assertEqual(a.status, 200, a)
+        return a.json
+
+    def again(self, sub=None, **query):
+        """Messages, as soon as there are some."""
+        return until(lambda: self.receive(sub, **query), what="another delivery")
+
+
+class Queue(Worker, BrokerTest):
+    def test_what_is_acked_never_comes_again(self):
+        self.make()
+        self.say("a", "b", "c")
+        got = self.receive(limit=2)
+        self.assertEqual([(m["offset"], m["data"], m["deliveries"]) for m in got], [(0, "a", 1), (1, "b", 1)])
+        self.ack(*got)
+        rest = self.receive()
+        self.assertEqual([m["data"] for m in rest], ["c"])
+        self.ack(*rest)
+        self.assertEqual(self.receive(), [])
+        s = self.sub()
+        self.assertEqual((s["lag"], s["acked"], s["in_flight"], s["oldest_unacked"]), (0, 3, 0, None))
+        a = self.settle("ack", *rest)  # an ack sent twice
+        self.assertProblem(a, 409, "lease_lost", False)
+
+    def test_two_subscriptions_each_get_all(self):
+        self.make()
+        self.make("other")
+        self.say("a")
+        self.assertEqual((self.data(), self.data("other")), (["a"], ["a"]))
+        self.broker.ask("DELETE", self.path(sub="other"))
+
+    def test_a_lease_that_runs_out_is_taken_over_and_fenced(self):
+        self.make(lease="200ms")
+        self.say("a")
+        first = self.receive()[0]
+        second = self.again(lease="1h")[0]
+        self.assertEqual((second["data"], second["deliveries"]), ("a", 2))
+        self.assertProblem(self.settle("ack", first), 409, "lease_lost")
+        self.ack(second)
+        self.assertEqual(self.receive(), [])
+
+    def test_some_leases_settled_is_207_with_a_result_for_each(self):
+        self.make()
+        self.say("a", "b")
+        a, b = self.receive()
+        self.ack(a)
+        said = self.settle("ack", a, b, "nonsense")
+        self.assertEqual(said.status, 207, said)
+        self.assertEqual(said.json["settled"], 1)
+        self.assertEqual([r["status"] for r in said.json["results"]], [409, 200, 409])
+        self.assertEqual([r.get("code") for r in said.json["results"]], ["lease_fenced", None, "lease_unknown"])
+
+    def test_a_nack_brings_it_back_at_once_or_later(self):
+        self.make(backoff=["1h"])
+        self.say("a", "b")
+        a, b = self.receive()
+        self.assertEqual(self.settle("nack", a, delay="0s").status, 200)
+        self.assertEqual(self.data(), ["a"])
+        self.assertEqual(self.settle("nack", b).status, 200)
+        self.assertEqual((self.receive(), self.sub()["waiting"]), ([], 1))
+
+    def test_an_extended_lease_lives_longer(self):
+        self.make(lease="300ms")
+        self.say("a", "b")
+        a, b = self.receive()
+        said = self.settle("extend", a, lease="1h")
+        self.assertEqual((said.status, said.json["settled"]), (200, 1), said)
+        self.assertGreater(said.json["lease_expires"], a["lease_expires"])
+        self.assertEqual([m["data"] for m in self.again()], ["b"])
+        self.ack(a)
+
+    def test_who_waits_gets_what_comes(self):
+        self.make()
+        got = []
+        threads = [threading.Thread(target=lambda: got.append(self.data(wait=20))) for _ in range(3)]
+        for t in threads:
+            t.start()
+        until(lambda: self.broker.metric("sluice_readers_parked") == 3, what="three wait")
+        self.say("a", "b", "c")
+        for t in threads:
+            t.join()
+        self.assertEqual(sorted(sum(got, [])), ["a", "b", "c"])
+
+    def test_who_waits_gets_what_another_gives_back(self):
+        self.make()
+        self.say("a")
+        a = self.receive()[0]
+        got = []
+        t = threading.Thread(target=lambda: got.append(self.data(wait=20)))
+        t.start()
+        until(lambda: self.broker.metric("sluice_readers_parked") == 1, what="one waits")
+        self.settle("nack", a)
+        t.join()
+        self.assertEqual(got, [["a"]])
+
+    def test_no_more_are_out_than_max_in_flight(self):
+        self.make(max_in_flight=2)
+        self.say("a", "b", "c")
+        a, b = self.receive()
+        self.assertEqual(self.receive(), [])
+        got = []
+        t = threading.Thread(target=lambda: got.append(self.data(wait=20)))
+        t.start()
+        until(lambda: self.broker.metric("sluice_readers_parked") == 1, what="one waits")
+        self.ack(a)
+        t.join()
+        self.assertEqual(got, [["c"]])
+
+    def test_expired_messages_are_never_delivered(self):
+        self.make()
+        self.broker.offset(self.name, "short", {"TTL": "100ms"})
+        self.say("long")
+        until(lambda: self.broker.data(self.name) == ["long"], what="one expired")
+        got = self.receive()
+        self.assertEqual([m["data"] for m in got], ["long"])
+        self.assertEqual(self.sub()["lag"], 1)
+
+    def test_seek_replays_and_fences(self):
+        self.make()
+        self.say("a", "b", "c")
+        got = self.receive()
+        self.ack(got[0])
+        a = self.broker.ask("POST", self.path("seek"), json.dumps({"offset": 1}))
+        self.assertEqual((a.status, a.json["lag"], a.json["in_flight"]), (200, 2, 0), a)
+        self.assertProblem(self.settle("ack", got[1]), 409, "lease_lost")
+        self.assertEqual(self.data(), ["b", "c"])
+        self.broker.ask("POST", self.path("seek"), json.dumps({"time": got[0]["time"]}))
+        self.assertEqual(self.data(limit=1), ["a"])
+        self.broker.ask("POST", self.path("seek"), json.dumps({"offset": "latest"}))
+        self.assertEqual((self.receive(), self.sub()["lag"]), ([], 0))
+
+    def test_a_new_one_starts_where_it_is_told(self):
+        self.say("a", "b")
+        for start, want in (("earliest", ["a", "b"]), ("latest", []), (1, ["b"]), ("2000-01-01T00:00:00Z", ["a", "b"])):
+            name = self.name + str(start)
+            self.make(name, start=start)
+            self.assertEqual(self.data(name), want)
+
+    def test_what_is_made_twice_must_be_the_same(self):
+        self.assertEqual(self.make()["lease"], "30s")
+        self.assertEqual(self.broker.ask("PUT", self.path(), json.dumps({"topic": self.name})).status, 200)
+        a = self.broker.ask("PUT", self.path(), json.dumps({"topic": self.name, "lease": "1s"}))
+        self.assertProblem(a, 409, "subscription_exists")
+
+    def test_what_is_wrong_is_told(self):
+        for body in ({}, {"topic": ""}, {"topic": 7}, {"topic": "t", "lease": "0s"}, {"topic": "t", "filter": {}},
+                     {"topic": "t", "backoff": ["1s"] * 9}, {"topic": "t", "dead_letter": "t"},
+                     {"topic": "t", "ordering": "time"}, {"topic": "t", "max_in_flight": 0}, {"topic": "t", "start": -1}):
+            self.assertProblem(self.broker.ask("PUT", self.path(), json.dumps(body)), 400, "bad_setting")
+        self.assertProblem(self.broker.ask("GET", self.path()), 404, "subscription_not_found")
+        self.assertProblem(self.broker.ask("DELETE", self.path()), 404, "subscription_not_found")
+        self.assertProblem(self.receive_raw(), 404, "subscription_not_found")
+        self.assertProblem(self.settle("ack", "x"), 404, "subscription_not_found")
+        self.make()
+        for query in ({"limit": 0}, {"lease": "13h"}, {"wait": "soon"}, {"max_bytes": 0}):
+            self.assertProblem(self.receive_raw(**query), 400, "bad_parameter")
+        for body in ("", "[]", '{"leases":[]}', '{"leases":[1]}', '{"leases":["a"],"delay":"1s"}', '{"leases":"a"}'):
+            self.assertProblem(self.broker.ask("POST", self.path("ack"), body), 400, "bad_json")
+        for body in ("{}", '{"offset":-1}', '{"time":7}', '{"offset":1,"time":"2000-01-01T00:00:00Z"}'):
+            self.assertProblem(self.broker.ask("POST", self.path("seek"), body), 400, "bad_request")
+
+    def test_listed_in_pages(self):
+        for i in range(5):
+            self.make(self.name + str(i))
+        path = "/v1/subscriptions?prefix=%s&limit=2" % self.name
+        names, after = [], ""
+        while after is not None:
+            page = self.broker.ask("GET", path + ("&after=" + after if after else "")).json
+            names += [s["subscription"] for s in page["subscriptions"]]
+            after = page["next"]
+        self.assertEqual(names, [self.name + str(i) for i in range(5)])
+
+    def test_a_large_message_comes_as_a_link(self):
+        self.make()
+        self.broker.offset(self.name, b"x" * 3000000)
+        m = self.receive()[0]
+        self.assertEqual(m["size"], 3000000)
+        self.assertEqual(len(self.broker.ask("GET", m["href"]).body), 3000000)
+        self.ack(m)
+
+    def test_a_topic_that_is_made_again_goes_on(self):
+        self.make()
+        self.say("a")
+        a = self.receive()[0]
+        self.broker.ask("DELETE", "/v1/topics/" + self.name)
+        self.assertEqual((self.receive(), self.sub()["lag"]), ([], 1))
+        self.say("b")
+        self.assertEqual(self.data(), ["b"])
+        self.ack(a)
+
+
+class Restarted(Worker, SoloBrokerTest):
+    def test_leases_acks_and_counts_outlive_a_crash(self):
+        b = self.start()
+        self.make(lease="1h")
+        self.say("a", "b", "c")
+        a, bb, c = self.receive()
+        self.ack(b_ := bb)
+        self.settle("nack", c)
+        b.kill()
+        b.start()
+        self.assertEqual([(m["data"], m["deliveries"]) for m in self.receive()], [("c", 2)])
+        self.ack(a)
+        self.assertEqual((self.receive(), self.sub()["acked"]), ([], 2))
