@@ -264,8 +264,8 @@ static size_t likely(const struct request *r, const struct fetch *f, size_t room
     if (bytes > r->read.max_bytes)
         bytes = r->read.max_bytes;
     all = count * USUAL_BYTES + bytes + bytes / 2;
-    if (all < count * room)
-        all = count * room;
+    if (all < count * (room + room / 4))
+        all = count * (room + room / 4);
     if (all > PAGE_BYTES)
         all = PAGE_BYTES;
     if (all < room)

@@ -10,7 +10,8 @@
  *      an upload nor trash.
  *   6. Every record belongs to a topic, or to a topic in the trash.
  *   7. A namespace's figures are the sums of the topics whose names begin with its prefix.
- *   8. Every cursor is of a topic, and not beyond its next offset.
+ *   8. Every cursor is of a topic, and not beyond its next offset. (Of subscriptions:
+ *      lmdb_check_subs.c.)
  *   9. Every record with an id has a row in the index of ids, and every row there has a
  *      record with that id.
  */
@@ -334,6 +335,8 @@ static enum err check_all(struct check *c)
         e = check_namespaces(c);
     if (!e)
         e = check_rows(c, TABLE_CURSORS, check_cursor);
+    if (!e)
+        e = lmdb_check_subs(c->r);
     if (!e)
         e = check_rows(c, TABLE_IDS, check_id);
     return e ? e : check_strangers(c);

@@ -21,6 +21,7 @@
  *   lmdb_reader   readers and their snapshots
  *   lmdb_read     what is read under one
  *   lmdb_check    proves the invariants of a whole store
+ *   lmdb_check_subs  those of subscriptions
  *
  * Write side functions want an open transaction and run on the writer; a failing LMDB
  * call spoils the transaction (lmdb_txn_fail), whose commit then fails with the same
@@ -460,6 +461,7 @@ enum err lmdb_read_stats(struct store_reader *r, struct store_stats *out);
 enum err lmdb_read_totals(struct store *s, MDB_txn *txn, struct totals *out);
 
 /* ---- lmdb_check ---- */
+enum err lmdb_check_subs(struct store_reader *r);
 enum err lmdb_check_store(struct store_reader *r);
 
 #endif

@@ -94,6 +94,14 @@ static enum err free_chunk(struct store *s, uint64_t blob_id, struct store_step 
     return e;
 }
 
+static enum err free_delivery(struct store *s, uint64_t id, struct store_step *out)
+{
+    enum err e = lmdb_delivery_free_one(s, id);
+
+    out->spent += !e;
+    return e;
+}
+
 static enum err free_one(struct store *s, enum trash_kind kind, uint64_t id,
                          struct store_step *out)
 {
@@ -103,7 +111,7 @@ static enum err free_one(struct store *s, enum trash_kind kind, uint64_t id,
     case TRASH_TOPIC:
         return free_record(s, id, out);
     case TRASH_DELIVERIES:
-        return lmdb_delivery_free_one(s, id);
+        return free_delivery(s, id, out);
     }
     return lmdb_txn_fail(s, "empty the trash", MDB_CORRUPTED);
 }

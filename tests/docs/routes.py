@@ -70,7 +70,8 @@ def methods_differ(address, path, item):
     """The broker's Allow for a verb that the route does not have names those that it has."""
     wanted = {m.upper() for m in item if m in METHODS}
     other = next(m.upper() for m in METHODS if m.upper() not in wanted)
-    url = "http://%s%s" % (address, path.replace("{topic}", "t").replace("{offset}", "0"))
+    url = "http://%s%s" % (address, path.replace("{topic}", "t").replace("{offset}", "0")
+                                .replace("{subscription}", "s"))
     status, allow = status_and_allow(other, url)
     if status != 405:
         return "%s %s answered %d, not 405" % (other, path, status)
