@@ -20,13 +20,15 @@ class Layers(unittest.TestCase):
             for entry in json.load(f):
                 if "/%s/" % layer in entry["file"] and "/tests/" not in entry["file"]:
                     words = entry.get("arguments") or shlex.split(entry["command"])
-                    return entry["directory"], [w for w in words if w[:2] in ("-I", "-D") or w.startswith("-std")]
+                    return entry["directory"], [w for before, w in zip([""] + words, words)
+                                                if w[:2] in ("-I", "-D") or w.startswith("-std") or
+                                                "-iquote" in (before, w)]
         self.fail("no file of %s is compiled" % layer)
 
-    def compiles(self, layer, header):
+    def compiles(self, layer, header, text=""):
         directory, flags = self.flags(layer)
         with tempfile.NamedTemporaryFile("w", suffix=".c") as f:
-            f.write('#include "%s"\n' % header)
+            f.write('#include %s\n%s\n' % (header if header[0] == "<" else '"%s"' % header, text))
             f.flush()
             done = subprocess.run(["cc", "-fsyntax-only"] + flags + [f.name], cwd=directory, capture_output=True)
         return done.returncode == 0
@@ -40,3 +42,7 @@ class Layers(unittest.TestCase):
         for layer, headers in ABOVE.items():
             for header in headers:
                 self.assertFalse(self.compiles(layer, header), "%s includes %s" % (layer, header))
+
+    def test_no_header_of_ours_stands_in_for_one_of_the_system(self):
+        for layer in "broker", "http":
+            self.assertTrue(self.compiles(layer, "<limits.h>", "int most = INT_MAX;"), layer)
