@@ -46,6 +46,10 @@ struct connection *accept_taken(struct loop *l)
 
 void accept_closed(struct loop *l, struct connection *c)
 {
+    if (c->taken_over && !c->let_go) {
+        c->let_go = true;
+        return;
+    }
     give_place_back(l, &c->from);
     connection_close(l, c);
 }

@@ -38,6 +38,8 @@ struct connection { /* the library's socket context */
     int fd;
     struct address_key from; /* what accept.c gives back at the end */
     bool has_asked;      /* a request began on it at some time */
+    bool taken_over;     /* the library has its number no more (takeover.h), */
+    bool let_go;         /* ... and has forgotten it */
     bool early;          /* answered although the client still sends: lingers when closed */
     int64_t since_ms;    /* AWAITING: since when; REPLYING: since when nothing was taken */
     int64_t dripping_ms; /* AWAITING: since when part of a request is there; 0: it is not */

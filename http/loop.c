@@ -16,6 +16,7 @@
 #include "request.h"
 #include "server.h"
 #include "sse_stream.h"
+#include "takeover.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -36,6 +37,13 @@ void loop_watch(struct loop *l, int fd, struct source *s)
 
     if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &ev) && errno == EEXIST)
         (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
+}
+
+void loop_watch_again(struct loop *l, int fd, struct source *s)
+{
+    struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = s };
+
+    (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, fd, &ev);
 }
 
 void loop_watch_writable(struct loop *l, int fd, struct source *s)
@@ -208,6 +216,7 @@ static void *loop_main(void *arg)
     mailbox_drain(&l->mailbox); /* the last letters were posted before `owed` fell */
     run_daemon(l);
     MHD_stop_daemon(l->daemon);
+    sse_stream_bury(l);
     return NULL;
 }
 
@@ -232,8 +241,9 @@ static enum err set_up(struct loop *l)
     if (e)
         return e;
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->nobody_fd = takeover_nobody();
     l->daemon = start_daemon(l);
-    if (l->epoll_fd < 0 || !l->daemon) {
+    if (l->epoll_fd < 0 || l->nobody_fd < 0 || !l->daemon) {
         LOG_ERROR("loop", "daemon_failed", LOG_S("error", strerror(errno)));
         return ERR_IO;
     }
@@ -307,4 +317,5 @@ void loop_stop(struct loop *l)
     fetch_close(&l->fetch);
     mailbox_fini(&l->mailbox);
     close(l->epoll_fd);
+    close(l->nobody_fd);
 }

@@ -71,6 +71,9 @@ struct loop {
     bool has_news[LOOP_PARK_BUCKETS];       /* for those of a slot, */
     bool any_news;                          /* ... of any */
     struct request_list streams_due;        /* who are told, in this round */
+    struct request_list streams_new;        /* their heads are written: takeover.h is next */
+    struct request_list streams_ended;      /* to be freed, when the library has let go */
+    int nobody_fd; /* a socket without another end, to give away */
     struct sse_block *blocks[LOOP_BLOCK_BUCKETS]; /* that they send from */
     struct sse_block *kept_block;                 /* the last, while the round goes on */
     bool streams_turn;            /* those that are due are being served; meanwhile: */
@@ -110,6 +113,8 @@ void loop_stop(struct loop *l);
 
 /* Watches a suspended connection's socket: `s->ready` runs once when the client leaves. */
 void loop_watch(struct loop *l, int fd, struct source *s);
+/* The same for one that was watched before. */
+void loop_watch_again(struct loop *l, int fd, struct source *s);
 /* One that is watched: `s->ready` also runs when it may be written to. Once, for both. */
 void loop_watch_writable(struct loop *l, int fd, struct source *s);
 void loop_unwatch(struct loop *l, int fd);

@@ -459,6 +459,14 @@ static void let_go(struct request *r)
     free(r);
 }
 
+void request_gone(struct request *r, bool completed)
+{
+    if (!completed)
+        metric_add(METRIC_REQUESTS_ABORTED, 1);
+    metric_add(METRIC_REQUESTS_IN_FLIGHT, -1);
+    let_go(r);
+}
+
 void request_completed(void *loop, struct MHD_Connection *conn, void **context,
                        enum MHD_RequestTerminationCode how)
 {
@@ -470,9 +478,8 @@ void request_completed(void *loop, struct MHD_Connection *conn, void **context,
     if (!r)
         return;
     *context = NULL;
-    if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        metric_add(METRIC_REQUESTS_ABORTED, 1);
-    metric_add(METRIC_REQUESTS_IN_FLIGHT, -1);
+    if (r->connection && r->connection->taken_over)
+        return; /* it is its stream's now */
     connection_awaits(l, r->connection);
-    let_go(r);
+    request_gone(r, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }

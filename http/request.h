@@ -18,7 +18,8 @@
  * our watch, and its connection closed.
  *
  * All memory and every byte reserved for a request is given back in request_completed,
- * which the library calls however the request ended.
+ * which the library calls however the request ended; of one whose connection was taken over, in
+ * request_gone.
  *
  * Threads:  the request's loop.
  */
@@ -149,6 +150,9 @@ void request_keep_problem(struct request *r, struct bytes text);
 
 /* The upload of this request moved on. */
 void request_upload_moved(struct request *r);
+
+/* Frees it, and all that it has: one that was taken over (takeover.h). */
+void request_gone(struct request *r, bool completed);
 
 /* For the loop. */
 void request_check_bodies(struct loop *l);

@@ -35,7 +35,7 @@ struct sse_feed {
 
 struct sse_stream {
     const struct sse_feed *feed;
-    struct MHD_Response *response; /* lives as long as the request */
+    int fd;                        /* its socket, once it was taken over */
     struct request_list *home;     /* where it is while it is not due */
     uint64_t offset;               /* the next that it has not been sent */
     struct sse_block *block;       /* what it sends from, or NULL */
@@ -47,7 +47,7 @@ struct sse_stream {
     int64_t sent_ms;   /* when it was sent something */
     int64_t ends_ms;
     uint8_t armed;     /* enum armed */
-    bool started, listed, in_line, ending, ended;
+    bool started, watched, listed, in_line, ending, ended;
 };
 
 /* In finish: answers with this stream, whose feed, offset and ends_ms are set; it is the

@@ -3,20 +3,24 @@
 
 #include "metrics.h"
 #include "sse_event.h"
-#include "wait.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 
 void sse_arm(struct request *r, enum armed what)
 {
-    if (r->stream->armed == what || !r->suspended)
+    struct sse_stream *s = r->stream;
+
+    if (s->armed == what || s->ended)
         return;
-    r->stream->armed = (uint8_t)what;
+    s->armed = (uint8_t)what;
+    if (!s->watched)
+        loop_watch(r->loop, s->fd, &r->watch);
+    else if (what == ARMED_LEAVING)
+        loop_watch_again(r->loop, s->fd, &r->watch);
+    s->watched = true;
     if (what == ARMED_WRITABLE)
-        loop_watch_writable(r->loop, request_socket(r), &r->watch);
-    else
-        loop_watch(r->loop, request_socket(r), &r->watch);
+        loop_watch_writable(r->loop, s->fd, &r->watch);
 }
 
 /* What may be sent in one go: all, or for HTTP/1.0 what is inside of a chunk. */
@@ -51,7 +55,7 @@ enum sse_pushed sse_push(struct request *r)
     ssize_t n;
 
     while (s->out_len) {
-        n = send(request_socket(r), s->out, piece(r), MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = send(s->fd, s->out, piece(r), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n > 0) {
             was_sent(r, (size_t)n);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {

@@ -2,7 +2,7 @@
  * Invariants:
  *  1. From its start to its end a stream is in its feed's list (home), or of those that are
  *     due, and its feed is told of news: a commit that its last look did not see comes as a letter.
- *  2. It is suspended for as long; nothing of the library's is on its way to the socket.
+ *  2. Its socket is its own for as long (takeover.h); the library knows nothing of it.
  *  3. Who stands in the read ledger's line holds no block, and of those who want the same at most
  *     one stands there: the others find its block, or take its place.
  *  4. A stream ends between chunks, unless its client has gone or stopped.
@@ -16,6 +16,7 @@
 #include "server.h"
 #include "siphash.h"
 #include "sse_event.h"
+#include "takeover.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -65,7 +66,14 @@ static bool leave_line(struct request *r)
     return true;
 }
 
-/* The library writes the end of the body; with `cut` it closes the connection. */
+/* The end of a body, so that the client sees that it was meant. */
+static void say_end(struct request *r)
+{
+    if (!r->http_1_0)
+        (void)!send(r->stream->fd, "0\r\n\r\n", 5, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* With `cut` its client finds it broken off. It is freed behind this turn. */
 static void end(struct request *r, bool cut)
 {
     struct sse_stream *s = r->stream;
@@ -80,7 +88,22 @@ static void end(struct request *r, bool cut)
     if (s->ended || !leave_line(r))
         return;
     s->ended = true;
-    wait_resume(r);
+    if (!r->kill)
+        say_end(r);
+    timers_clear(&r->loop->timers, &r->timer);
+    loop_unwatch(r->loop, s->fd);
+    request_list_add(&r->loop->streams_ended, r);
+    r->loop->progress = true;
+}
+
+void sse_stream_bury(struct loop *l)
+{
+    struct request *r, *next;
+
+    for (r = l->streams_ended.first; r; r = next) {
+        next = r->next;
+        (void)takeover_end(r, !r->kill); /* not yet: it is tried again in the next turn */
+    }
 }
 
 void sse_stream_free(struct request *r)
@@ -115,7 +138,6 @@ static enum err stand(struct request *r, size_t bytes)
     enum err e;
 
     w->bytes = bytes;
-    w->flow = caller_flow(r);
     atomic_fetch_add(&l->mailbox.owed, 1); /* before it may be granted */
     e = ledger_wait(l->broker->read, w);
     if (e != ERR_BUSY)
@@ -201,34 +223,6 @@ static void keep_block(struct loop *l, struct sse_block *b)
     l->kept_block = b;
     if (b)
         b->holders++;
-}
-
-static void serve_some(struct loop *l)
-{
-    struct request *r;
-
-    l->streams_turn = true;
-    for (int n = 0; n < STREAMS_IN_A_TURN && (r = l->streams_due.first); n++) {
-        request_list_add(r->stream->home, r);
-        advance(r);
-    }
-    l->streams_turn = false;
-    l->none = NULL;
-}
-
-void sse_stream_turn(struct loop *l)
-{
-    if (!l->streams_due.first && l->any_news)
-        sse_topic_begin_round(l);
-    if (!l->streams_due.first)
-        mercure_hub_begin_round(l);
-    serve_some(l);
-    if (l->streams_due.first || l->any_news || mercure_hub_has_news(l)) {
-        l->progress = true; /* the daemon's turn, and then again */
-    } else {
-        keep_block(l, NULL);
-        mercure_hub_end_round(l);
-    }
 }
 
 /* ---- what happens to it ---- */
@@ -320,27 +314,6 @@ static void on_time(struct timer *t)
 
 /* ---- the start ---- */
 
-/* The head has been written; the memory of its lines is not needed any more. */
-static enum MHD_Result first_name(void *to, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
-    (void)kind;
-    (void)value;
-    *(const char **)to = name;
-    return MHD_NO;
-}
-
-static void drop_headers(struct MHD_Response *response)
-{
-    const char *name;
-
-    do {
-        name = NULL;
-        (void)MHD_get_response_headers(response, first_name, &name);
-    } while (name && MHD_del_response_header(response, name,
-                                             MHD_get_response_header(response, name)));
-}
-
 uint64_t sse_stream_spread(const struct request *r, uint64_t range)
 {
     uint64_t secret[2] = { r->loop->server->start_id, 0 };
@@ -355,7 +328,7 @@ static void join(struct request *r)
     struct sse_stream *s = r->stream;
     int yes = 1;
 
-    (void)setsockopt(request_socket(r), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    (void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     r->phase = REQUEST_STREAM;
     r->watch.ready = on_socket;
     r->timer.fire = on_time;
@@ -365,20 +338,24 @@ static void join(struct request *r)
     request_list_add(s->home, r);
     metric_add(METRIC_SSE_SUBSCRIBERS, 1);
     s->listed = true;
-    wait_suspend(r, 0);
-    s->armed = ARMED_LEAVING;
+    sse_arm(r, ARMED_LEAVING);
     set_timer(r);
 }
 
-/* The head is written. */
+/* The head is written: it may go on without the library. */
 static void begin(struct request *r)
 {
     struct sse_stream *s = r->stream;
     char text[PREFACE_ROOM];
     struct out o;
 
-    s->started = true;
-    drop_headers(s->response);
+    request_list_remove(r);
+    s->fd = takeover(r);
+    if (s->fd < 0) {
+        r->kill = true; /* out of descriptors: the client comes back */
+        wait_resume(r);
+        return;
+    }
     join(r);
     out_init_in(&o, text, sizeof text);
     s->feed->preface(r, &o);
@@ -389,8 +366,16 @@ static void begin(struct request *r)
     advance(r);
 }
 
-/* The library asks for more of the body: when the head is written, and when the stream is
- * resumed, because it has ended. */
+static void begin_some(struct loop *l)
+{
+    for (int n = 0; n < STREAMS_IN_A_TURN && l->streams_new.first; n++)
+        begin(l->streams_new.first);
+    if (l->streams_new.first)
+        l->progress = true;
+}
+
+/* The library asks for more of the body: when the head is written, and when the socket has
+ * been taken from it, or it is to close it. */
 static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
 {
     struct request *r = arg;
@@ -399,13 +384,12 @@ static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
     (void)buf;
     (void)max;
     r->loop->progress = true;
-    if (r->loop->stopping)
+    if (r->loop->stopping || r->kill || r->stream->started)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (!r->kill && !r->stream->started) {
-        begin(r);
-        return 0;
-    }
-    return r->kill ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+    r->stream->started = true;
+    wait_aside(r);
+    request_list_add(&r->loop->streams_new, r);
+    return 0;
 }
 
 static void nothing_to_free(void *arg)
@@ -416,14 +400,46 @@ static void nothing_to_free(void *arg)
 void sse_stream_open(struct request *r, struct sse_stream *s)
 {
     r->stream = s;
+    r->answer.room.flow = caller_flow(r); /* while the library knows who it is */
     if (r->head) /* the library would write the end of a body that it has left out */
         reply_empty(r, MHD_HTTP_OK);
     else
         reply_callback(r, MHD_HTTP_OK, MHD_SIZE_UNKNOWN, LIBRARY_BUFFER, next_piece,
                        nothing_to_free, r);
-    s->response = r->reply.response;
     reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
     reply_header(r, "X-Accel-Buffering", "no"); /* nginx would keep events back */
+}
+
+/* ---- a turn ---- */
+
+static void serve_some(struct loop *l)
+{
+    struct request *r;
+
+    l->streams_turn = true;
+    for (int n = 0; n < STREAMS_IN_A_TURN && (r = l->streams_due.first); n++) {
+        request_list_add(r->stream->home, r);
+        advance(r);
+    }
+    l->streams_turn = false;
+    l->none = NULL;
+}
+
+void sse_stream_turn(struct loop *l)
+{
+    begin_some(l);
+    if (!l->streams_due.first && l->any_news)
+        sse_topic_begin_round(l);
+    if (!l->streams_due.first)
+        mercure_hub_begin_round(l);
+    serve_some(l);
+    if (l->streams_due.first || l->any_news || mercure_hub_has_news(l)) {
+        l->progress = true; /* the daemon's turn, and then again */
+    } else {
+        keep_block(l, NULL);
+        mercure_hub_end_round(l);
+    }
+    sse_stream_bury(l);
 }
 
 /* ---- all at once ---- */
@@ -450,6 +466,13 @@ void sse_stream_drain(struct loop *l)
 
 void sse_stream_cut_all(struct loop *l)
 {
+    struct request *r;
+
+    while ((r = l->streams_new.first)) { /* the library closes them */
+        request_list_remove(r);
+        r->kill = true;
+        wait_resume(r);
+    }
     sse_stream_end_list(&l->streams_due, true);
     for (unsigned slot = 0; slot < LOOP_PARK_BUCKETS; slot++)
         sse_stream_end_list(&l->streams[slot], true);

@@ -6,8 +6,8 @@
  *                                          |          '-no room-> IN LINE    share of a turn
  *                                          '--> ENDED (client left, life over, shutdown)
  *
- * The library writes the head and the end. In between the connection is suspended there, once,
- * and the stream writes to the socket itself: whole chunks, out of a block that it shares
+ * The library writes the head. Then the socket is taken from it (takeover.h),
+ * and the stream writes to it itself: whole chunks, out of a block that it shares
  * with all who want the same (sse_block.h). So a delivery is one system call, nothing is
  * copied, and a stream without news holds no buffer and no grant. What a stream has not been
  * sent is the log's to keep: its offset is all that there is of it.
@@ -35,5 +35,8 @@ void sse_stream_cut_all(struct loop *l);
 /* For loop.c, behind each of the daemon's turns: sends news to some who wait for them. A
  * publisher's answer does not wait for ten thousand subscribers. */
 void sse_stream_turn(struct loop *l);
+
+/* The last thing of a turn, and of the loop: frees those that have ended. */
+void sse_stream_bury(struct loop *l);
 
 #endif

@@ -105,12 +105,17 @@ static void cut(struct request *r)
     }
 }
 
+void wait_aside(struct request *r)
+{
+    metric_add(METRIC_SUSPENSIONS, 1);
+    r->suspended = true;
+    MHD_suspend_connection(r->conn);
+}
+
 void wait_suspend(struct request *r, int64_t until_ms)
 {
     if (!r->suspended) {
-        metric_add(METRIC_SUSPENSIONS, 1);
-        r->suspended = true;
-        MHD_suspend_connection(r->conn);
+        wait_aside(r);
         wait_watch(r);
     }
     if (until_ms && timers_set(&r->loop->timers, &r->timer, until_ms))

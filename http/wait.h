@@ -27,6 +27,8 @@ void wait_unwatch(struct request *r);
  * already stays so, until then. */
 void wait_suspend(struct request *r, int64_t until_ms);
 void wait_resume(struct request *r);
+/* Suspended, and not watched: for less than a turn of the loop. */
+void wait_aside(struct request *r);
 
 /* In a route's finish, or when its room came and nothing is there any more: waits for news
  * of its topic until r->read.until_ms. */

@@ -27,6 +27,7 @@ struct MHD_Connection {
     unsigned status; /* of the answer; 0: none yet */
     union MHD_ConnectionInfo info;
     void *context; /* the request */
+    void *socket_context; /* its struct connection, or NULL */
     char ttl[32];  /* the answer's header TTL */
 };
 
@@ -86,6 +87,8 @@ MHD_get_connection_info(struct MHD_Connection *c, enum MHD_ConnectionInfoType wh
     memset(&c->info, 0, sizeof c->info);
     if (what == MHD_CONNECTION_INFO_CONNECTION_FD)
         c->info.connect_fd = c->fd;
+    if (what == MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+        c->info.socket_context = c->socket_context;
     return &c->info;
 }
 

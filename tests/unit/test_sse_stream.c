@@ -2,6 +2,7 @@
 #include "http_fixture.h"
 #include "sse_block.h"
 #include "sse_stream.h"
+#include "takeover.h"
 
 #include <sys/socket.h>
 
@@ -9,14 +10,18 @@
 
 struct client {
     struct MHD_Connection c;
+    struct request *request;
     int socket;                     /* the client's end */
     MHD_ContentReaderCallback more; /* what the library asks for the body */
     void *arg;
     struct MHD_Response *response;
     char got[4096];
+    bool saw_the_end; /* the last chunk */
 };
 
 static struct client a, b;
+static struct limits limits;
+static int64_t opened; /* connections, whose places nobody took */
 static struct grant everything;
 static MHD_ContentReaderCallback last_more;
 static void *last_arg;
@@ -49,6 +54,9 @@ static void given_streams_may_come(void)
     given_a_loop();
     settings.sse_heartbeat_ms = 15000;
     settings.sse_max_life_ms = 600000;
+    broker.limits = &limits;
+    loop.nobody_fd = takeover_nobody();
+    cr_assert(ge(int, loop.nobody_fd, 0));
 }
 
 TestSuite(sse_stream, .init = given_streams_may_come, .fini = remove_data_dir, .timeout = 60);
@@ -72,21 +80,53 @@ static ssize_t library_asks(struct client *c)
     return c->more(c->arg, 0, buf, sizeof buf);
 }
 
-static void opens(struct client *c)
+static void connects(struct client *c)
 {
+    struct address_key nobody = { 0 };
     int pair[2];
 
     cr_assert(eq(int, socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0));
     c->c.fd = pair[0];
     c->socket = pair[1];
+    c->c.socket_context = connection_open(&loop, pair[0], &nobody);
+    cr_assert(ne(ptr, c->c.socket_context, NULL));
+    opened++;
+}
+
+/* Its socket is not the library's any more: it is told so, and closes what it has. */
+static void library_lets_go(struct client *c)
+{
+    void (*destroy)(struct MHD_Response *);
+
+    cr_assert(eq(int, c->c.suspended, 0));
+    cr_assert(eq(i64, library_asks(c), MHD_CONTENT_READER_END_WITH_ERROR));
+    ends(&c->c, MHD_REQUEST_TERMINATED_WITH_ERROR);
+    accept_closed(&loop, c->c.socket_context);
+    *(void **)&destroy = dlsym(RTLD_NEXT, "MHD_destroy_response");
+    destroy(c->response);
+    close(c->c.fd);
+}
+
+static void asks(struct client *c)
+{
+    connects(c);
     header(&c->c, "Accept", "text/event-stream");
     headers(&c->c, "GET", "/v1/topics/t/messages");
     body(&c->c, "");
     cr_assert(eq(uint, c->c.status, 200));
+    c->request = request_of(&c->c);
     c->more = last_more;
     c->arg = last_arg;
     c->response = last_response;
     cr_assert(eq(int, (int)library_asks(c), 0));
+    cr_assert(eq(int, c->c.suspended, 1));
+}
+
+static void opens(struct client *c)
+{
+    asks(c);
+    sse_stream_turn(&loop);
+    library_lets_go(c);
 }
 
 /* What has come to the client since the last time. */
@@ -95,6 +135,8 @@ static const char *hears(struct client *c)
     ssize_t n = recv(c->socket, c->got, sizeof c->got - 1, MSG_DONTWAIT);
 
     c->got[n > 0 ? n : 0] = 0;
+    if (n >= 5 && !strcmp(c->got + n - 5, "0\r\n\r\n"))
+        c->saw_the_end = true;
     return c->got;
 }
 
@@ -113,24 +155,28 @@ static void is_told_nothing(struct client *c)
     cr_assert(eq(str, (char *)(uintptr_t)hears(c), ""));
 }
 
-static void ended(struct client *c, ssize_t how)
-{
-    void (*destroy)(struct MHD_Response *);
+enum end { CLEAN, CUT };
 
-    cr_assert(eq(int, c->c.suspended, 0));
-    cr_assert(eq(i64, library_asks(c), how));
-    ends(&c->c, MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    *(void **)&destroy = dlsym(RTLD_NEXT, "MHD_destroy_response");
-    destroy(c->response);
+static void ended(struct client *c, enum end how)
+{
+    char more;
+
+    sse_stream_turn(&loop);
+    hears(c);
+    cr_assert(eq(int, c->saw_the_end, how == CLEAN));
+    cr_assert(eq(i64, recv(c->socket, &more, 1, MSG_DONTWAIT), 0)); /* closed */
     close(c->socket);
-    close(c->c.fd);
+}
+
+static void client_goes(struct client *c)
+{
+    c->request->watch.ready(&c->request->watch, EPOLLRDHUP);
 }
 
 static void leaves(struct client *c)
 {
-    client_leaves(&c->c);
-    sse_stream_turn(&loop);
-    ended(c, MHD_CONTENT_READER_END_WITH_ERROR);
+    client_goes(c);
+    ended(c, CUT);
 }
 
 static void then_in_line(size_t waiting)
@@ -149,6 +195,9 @@ static void then_all_is_given_back(void)
     ledger_read(broker.read, &f);
     cr_assert(eq(sz, f.used, 0));
     cr_assert(eq(i64, metric_get(METRIC_SSE_SUBSCRIBERS), 0));
+    cr_assert(eq(i64, atomic_load(&limits.parts[LIMITS_CONNECTIONS].active_bytes), 0));
+    cr_assert(eq(i64, atomic_load(&server.connections), -opened)); /* each gave its place back once */
+    close(loop.nobody_fd);
     then_the_loop_is_idle();
 }
 
@@ -266,11 +315,10 @@ Test(sse_stream, says_something_when_it_has_been_silent_for_so_long)
 Test(sse_stream, ends_when_its_life_is_over)
 {
     opens(&a);
-    for (int i = 0; i < 31 && a.c.suspended; i++)
-        time_passes(15000);
-    cr_assert(not(heard(&a, "data:")));
+    time_passes(479000);
+    is_told(&a, ":\n\n");
     time_passes(600000);
-    ended(&a, MHD_CONTENT_READER_END_OF_STREAM);
+    ended(&a, CLEAN);
     then_all_is_given_back();
 }
 
@@ -311,11 +359,12 @@ Test(sse_stream, whose_client_leaves_as_its_room_comes_gives_the_room_back)
     opens(&a);
     opens(&b);
     ledger_release(&everything); /* granted: its letter is on the way */
-    client_leaves(&a.c);
-    cr_assert(eq(int, a.c.suspended, 1));
+    hears(&a);
+    client_goes(&a);
+    is_told_nothing(&a); /* it is not closed yet either: the letter would find it gone */
     mail_comes();
     sse_stream_turn(&loop);
-    ended(&a, MHD_CONTENT_READER_END_WITH_ERROR);
+    ended(&a, CUT);
     is_told(&b, "hello");
     leaves(&b);
     then_all_is_given_back();
@@ -332,8 +381,8 @@ Test(sse_stream, ends_at_a_shutdown_with_the_news_that_had_come)
     sse_stream_turn(&loop);
     is_told(&a, "last");
     is_told(&b, "last");
-    ended(&a, MHD_CONTENT_READER_END_OF_STREAM);
-    ended(&b, MHD_CONTENT_READER_END_OF_STREAM);
+    ended(&a, CLEAN);
+    ended(&b, CLEAN);
     then_all_is_given_back();
 }
 
@@ -346,8 +395,8 @@ Test(sse_stream, ends_at_a_shutdown_though_it_stands_in_line)
     broker.draining = true;
     wait_drain(&loop);
     sse_stream_turn(&loop);
-    ended(&a, MHD_CONTENT_READER_END_OF_STREAM);
-    ended(&b, MHD_CONTENT_READER_END_OF_STREAM);
+    ended(&a, CLEAN);
+    ended(&b, CLEAN);
     ledger_release(&everything);
     then_all_is_given_back();
 }
@@ -359,6 +408,39 @@ Test(sse_stream, is_closed_with_its_loop)
     mail_comes();
     wait_cut_all(&loop);
     sse_stream_turn(&loop);
-    ended(&a, MHD_CONTENT_READER_END_WITH_ERROR);
+    ended(&a, CUT);
+    then_all_is_given_back();
+}
+
+/* ---- a connection that goes on without the library ---- */
+
+Test(sse_stream, goes_on_though_the_library_has_not_let_go_yet)
+{
+    given_a_message("one");
+    asks(&a);
+    sse_stream_turn(&loop);
+    is_told(&a, "data: one\n\n");
+    client_goes(&a);
+    sse_stream_turn(&loop);
+    is_told_nothing(&a); /* it has ended, and must be there for the library still */
+    library_lets_go(&a);
+    ended(&a, CUT);
+    then_all_is_given_back();
+}
+
+Test(sse_stream, is_closed_by_the_library_when_the_loop_ends_before_it_was_taken_over)
+{
+    void (*destroy)(struct MHD_Response *);
+
+    asks(&a);
+    wait_cut_all(&loop);
+    cr_assert(eq(int, a.c.suspended, 0));
+    cr_assert(eq(i64, library_asks(&a), MHD_CONTENT_READER_END_WITH_ERROR));
+    ends(&a.c, MHD_REQUEST_TERMINATED_WITH_ERROR);
+    accept_closed(&loop, a.c.socket_context);
+    *(void **)&destroy = dlsym(RTLD_NEXT, "MHD_destroy_response");
+    destroy(a.response);
+    close(a.c.fd);
+    close(a.socket);
     then_all_is_given_back();
 }
