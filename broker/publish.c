@@ -35,6 +35,19 @@ static struct quota_need need_of(const struct publish *p)
     return (struct quota_need){ .bytes = p->total_bytes, .messages = p->count };
 }
 
+/* Compare-and-append: what the publisher saw last is still the topic's end. */
+static enum err check_next(struct publish *p, struct turn *t)
+{
+    enum err e;
+
+    if (!p->has_if_next)
+        return ERR_OK;
+    e = t->ops->topic_next_offset(t->store, p->topic, &p->next);
+    if (e)
+        return e;
+    return p->next == p->if_next ? ERR_OK : refuse(p, PUBLISH_NEXT_DIFFERS, ERR_EXISTS);
+}
+
 static enum err find_topic(struct publish *p, struct turn *t, struct store_topic **topic)
 {
     static const struct topic_settings defaults;
@@ -164,7 +177,9 @@ static enum err publish_run(struct job *j, struct turn *t)
     e = t->ops->room(t->store, p->job.cost);
     if (e)
         return refuse(p, PUBLISH_STORE_FULL, e);
-    e = find_topic(p, t, &topic);
+    e = check_next(p, t);
+    if (!e)
+        e = find_topic(p, t, &topic);
     if (e)
         return p->refusal ? e : turn_spoil(t, e);
     topic_settings_tell(t, p->topic, &t->ops->topic_state(topic)->settings);

@@ -25,11 +25,12 @@
  * batch and its own, together, as packed. */
 #define PUBLISH_SHARED_MAX 12288u
 
-enum publish_refusal { /* why outcome is ERR_FULL or ERR_NOT_FOUND */
+enum publish_refusal { /* why outcome is ERR_FULL, ERR_NOT_FOUND or ERR_EXISTS */
     PUBLISH_FINE = 0,
     PUBLISH_STORE_FULL,
     PUBLISH_QUOTA,
     PUBLISH_NO_TOPIC,
+    PUBLISH_NEXT_DIFFERS, /* has_if_next, and the next offset is another one: `next` */
 };
 
 struct publish {
@@ -52,12 +53,15 @@ struct publish {
     uint64_t total_bytes; /* of their bodies */
     uint64_t default_ttl_ms;
     bool auto_create;
+    bool has_if_next;
+    uint64_t if_next; /* append only if this is the topic's next offset; 0 where it has none */
     uint64_t topic_ttl_ms; /* the writer's */
 
     /* The outcome. */
     enum err outcome;
     enum publish_refusal refusal;
     uint64_t first_offset;
+    uint64_t next; /* PUBLISH_NEXT_DIFFERS: the topic's next offset */
     int64_t time_ms, expires_ms; /* of the (last) message */
     uint64_t ttl_ms;             /* in force for it; UINT64_MAX: none */
     struct quota_refusal quota;  /* PUBLISH_QUOTA: which limit */

@@ -6,99 +6,10 @@
 #include "broker.h"
 #include "location.h"
 #include "publish_door.h"
+#include "publish_headers.h"
 
 #include <stdlib.h>
 #include <strings.h>
-
-#define ATTRIBUTE_PREFIX "Message-"
-
-/* ---- headers ---- */
-
-struct headers { /* what a publish says about its message; views into the request */
-    struct request *r;
-    struct bytes key, content_type;
-    size_t attributes_len; /* packed */
-    uint8_t *attributes;   /* where to pack them; NULL: only measure */
-    bool has_ttl;
-    uint64_t ttl_ms;
-};
-
-static void pack_attribute(struct headers *h, struct bytes name, struct bytes value)
-{
-    if (h->attributes)
-        packed_attribute_put(h->attributes + h->attributes_len, name, value);
-    h->attributes_len += packed_attribute_len(name, value);
-}
-
-static void take_attribute(struct headers *h, struct bytes name, struct bytes value)
-{
-    if (name.len == 0 || name.len > ATTRIBUTE_NAME_MAX || attribute_is_reserved(name))
-        reply_problem(h->r, PROBLEM_BAD_HEADER,
-                      "Message-%.*s cannot be an attribute: a name has 1 to %d bytes, and "
-                      "Offset, Time and Expires-At are the broker's.",
-                      (int)(name.len > 200 ? 200 : name.len), (const char *)name.data,
-                      ATTRIBUTE_NAME_MAX);
-    else if (!text_is_plain(value))
-        reply_problem(h->r, PROBLEM_BAD_HEADER,
-                      "Message-%.*s is not UTF-8 text without control characters.",
-                      (int)name.len, (const char *)name.data);
-    else
-        pack_attribute(h, name, value);
-}
-
-static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
-                                   const char *value)
-{
-    struct headers *h = arg;
-    size_t prefix = sizeof ATTRIBUTE_PREFIX - 1;
-
-    (void)kind;
-    if (!value)
-        value = "";
-    if (!strcasecmp(name, "Message-Key"))
-        h->key = bytes_str(value);
-    else if (!strncasecmp(name, ATTRIBUTE_PREFIX, prefix))
-        take_attribute(h, bytes_str(name + prefix), bytes_str(value));
-    else if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE))
-        h->content_type = bytes_str(value);
-    else if (!strcasecmp(name, "TTL"))
-        h->has_ttl = text_parse_duration(bytes_str(value), &h->ttl_ms);
-    return MHD_YES;
-}
-
-static void check_headers(struct headers *h)
-{
-    const char *ttl = request_header(h->r, "TTL");
-
-    if (ttl && !h->has_ttl)
-        reply_problem(h->r, PROBLEM_BAD_HEADER,
-                      "TTL: %.60s is not a number of seconds, nor a duration such as "
-                      "500ms, 30s, 5m, 2h or 7d.",
-                      ttl);
-    if (h->key.len > CONFIG_KEY_MAX_BYTES || !text_is_plain(h->key))
-        reply_problem(h->r, PROBLEM_BAD_HEADER,
-                      "Message-Key is at most %d bytes of UTF-8 without control "
-                      "characters.",
-                      CONFIG_KEY_MAX_BYTES);
-    if (h->content_type.len > CONFIG_CONTENT_TYPE_MAX_BYTES ||
-        !text_is_plain(h->content_type))
-        reply_problem(h->r, PROBLEM_BAD_HEADER,
-                      "Content-Type is at most %d bytes of text.",
-                      CONFIG_CONTENT_TYPE_MAX_BYTES);
-    if (h->attributes_len > CONFIG_ATTRIBUTES_MAX_BYTES)
-        reply_problem(h->r, PROBLEM_BAD_HEADER,
-                      "The Message- headers are more than %d bytes together.",
-                      CONFIG_ATTRIBUTES_MAX_BYTES);
-}
-
-/* False: a problem was given. */
-static bool read_headers(struct request *r, struct headers *h, uint8_t *attributes)
-{
-    *h = (struct headers){ .r = r, .attributes = attributes };
-    MHD_get_connection_values(r->conn, MHD_HEADER_KIND, take_header, h);
-    check_headers(h);
-    return !r->reply.response;
-}
 
 /* ---- answers ---- */
 
@@ -167,14 +78,36 @@ static void came_home(struct letter *l)
     door_came_home(l, answer);
 }
 
+/* ---- what both have ---- */
+
+/* Next offsets only rise: where If-Match names one that is taken, no body has to come first.
+ * The writer has the last word on all others. False: a problem was given. */
+static bool may_match(struct request *r, const struct publish_headers *h)
+{
+    struct fetch *f = &r->loop->fetch;
+
+    if (!h->has_if_match || fetch_begin(f, request_topic(r)))
+        return true;
+    if (f->topic.next_offset > h->if_match)
+        door_next_differs(r, request_topic(r), f->topic.next_offset);
+    fetch_end(f);
+    return !r->reply.response;
+}
+
+static void take_conditions(struct publish *p, const struct publish_headers *h)
+{
+    p->has_if_next = h->has_if_match;
+    p->if_next = h->if_match;
+}
+
 /* ---- one message ---- */
 
 void publish_one_start(struct request *r)
 {
     struct broker *b = r->loop->broker;
-    struct headers h;
+    struct publish_headers h;
 
-    if (door_opens(r) && read_headers(r, &h, NULL))
+    if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_match(r, &h))
         request_expect_body(r, BODY_STREAM, b->config->max_message_bytes, b->publish,
                             PUBLISH_OVERHEAD + h.key.len + h.content_type.len +
                                 h.attributes_len,
@@ -192,10 +125,10 @@ static uint8_t *put(uint8_t *to, struct bytes *view)
 /* Copies what the headers say into the publish's own memory. */
 static bool fill(struct request *r, struct publish *p)
 {
-    struct headers h;
+    struct publish_headers h;
     uint8_t *to;
 
-    if (!read_headers(r, &h, NULL))
+    if (!publish_headers_read(r, &h, NULL))
         return false;
     p->topic = request_topic(r);
     p->meta = to = malloc(p->topic.len + h.key.len + h.content_type.len +
@@ -209,7 +142,8 @@ static bool fill(struct request *r, struct publish *p)
                                       .ttl_ms = h.ttl_ms };
     to = put(to, &p->one.key);
     to = put(to, &p->one.content_type);
-    read_headers(r, &h, to);
+    take_conditions(p, &h);
+    publish_headers_read(r, &h, to);
     p->one.attributes = bytes_of(to, h.attributes_len);
     return true;
 }
@@ -249,9 +183,9 @@ void publish_batch_start(struct request *r)
 {
     struct broker *b = r->loop->broker;
 
-    struct headers h;
+    struct publish_headers h;
 
-    if (!door_opens(r) || !read_headers(r, &h, NULL))
+    if (!door_opens(r) || !publish_headers_read(r, &h, NULL) || !may_match(r, &h))
         return;
     if (batch_form(r) == BATCH_UNKNOWN)
         reply_problem(r, PROBLEM_UNSUPPORTED_TYPE,
@@ -295,7 +229,7 @@ void publish_batch_finish(struct request *r)
 {
     struct publish *p = calloc(1, sizeof *p);
     struct batch_result result;
-    struct headers h;
+    struct publish_headers h;
     enum err e;
 
     if (p)
@@ -315,8 +249,9 @@ void publish_batch_finish(struct request *r)
         return;
     }
     p->batch = true;
-    (void)read_headers(r, &h, NULL); /* checked at the start */
+    (void)publish_headers_read(r, &h, NULL); /* checked at the start */
     p->one = (struct packed_message){ .has_ttl = h.has_ttl, .ttl_ms = h.ttl_ms };
+    take_conditions(p, &h);
     p->body_len = result.packed_len;
     p->count = result.count;
     p->total_bytes = result.body_bytes;

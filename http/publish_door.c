@@ -97,10 +97,20 @@ static void forget(struct job *j)
     ((struct publish *)j)->arg = NULL;
 }
 
+void door_next_differs(struct request *r, struct bytes topic, uint64_t next)
+{
+    reply_problem_with(r, PROBLEM_PRECONDITION_FAILED, "next", next,
+                       "If-Match wants another one: the next offset of topic %.*s is %llu. "
+                       "Nothing was stored.",
+                       (int)topic.len, (const char *)topic.data, (unsigned long long)next);
+}
+
 static void refused(struct request *r, struct publish *p)
 {
     if (p->refusal == PUBLISH_QUOTA)
         quotas_refuse(r, p->topic, &p->quota);
+    else if (p->refusal == PUBLISH_NEXT_DIFFERS)
+        door_next_differs(r, p->topic, p->next);
     else if (p->refusal == PUBLISH_NO_TOPIC)
         reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
                       "Topic %.*s not found, and auto_create is off.", (int)p->topic.len,

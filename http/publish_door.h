@@ -22,6 +22,9 @@ bool door_opens(struct request *r);
 /* The same for the one door that leads into the hub's log. */
 bool door_opens_to_hub(struct request *r);
 
+/* What the topic's next offset is, for who wanted another one. */
+void door_next_differs(struct request *r, struct bytes topic, uint64_t next);
+
 /* The most messages one request may bring: each takes this much of a transaction's pages
  * beside its own bytes (see limits.h). */
 size_t door_most_messages(const struct config *c);

@@ -46,6 +46,7 @@ struct request;
       "Subscription exists with other settings")                                       \
     X(LEASE_LOST, 409, false, "lease_lost", "Lease lost")                              \
     X(MESSAGE_GONE, 410, false, "message_gone", "Message gone")                        \
+    X(PRECONDITION_FAILED, 412, false, "precondition_failed", "Precondition failed")   \
     X(TOO_LARGE, 413, false, "too_large", "Body too large")                            \
     X(UNSUPPORTED_TYPE, 415, false, "unsupported_type", "Unsupported media type")      \
     X(BAD_RANGE, 416, false, "bad_range", "Range not satisfiable")                     \

@@ -269,6 +269,7 @@ enum err lmdb_topics_find_id(struct store *s, uint64_t id, struct store_topic **
 enum err lmdb_topics_create(struct store *s, struct bytes name,
                             const struct topic_settings *settings, int64_t now_ms,
                             struct store_topic **out);
+enum err lmdb_topics_next_offset(struct store *s, struct bytes name, uint64_t *offset);
 const struct topic_state *lmdb_topics_state(const struct store_topic *t);
 enum err lmdb_topics_configure(struct store *s, struct store_topic *t,
                                const struct topic_settings *settings);

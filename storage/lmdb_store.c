@@ -11,6 +11,7 @@ const struct store_ops lmdb_store = {
     .room = lmdb_txn_room,
     .topic_find = lmdb_topics_find,
     .topic_create = lmdb_topics_create,
+    .topic_next_offset = lmdb_topics_next_offset,
     .topic_state = lmdb_topics_state,
     .topic_configure = lmdb_topics_configure,
     .topic_oldest = lmdb_topics_oldest,

@@ -141,7 +141,7 @@ enum err lmdb_topics_find(struct store *s, struct bytes name, struct store_topic
 }
 
 /* Where an earlier life of this name ended; 0 when there was none. */
-static enum err take_ended(struct store *s, struct bytes name, uint64_t *next_offset)
+static enum err find_ended(struct store *s, struct bytes name, uint64_t *next_offset)
 {
     MDB_val row;
     enum err e = get(s, TABLE_ENDED, name, &row);
@@ -152,7 +152,19 @@ static enum err take_ended(struct store *s, struct bytes name, uint64_t *next_of
     if (row.mv_size != 8)
         return corrupt(s, "the next offset of an ended topic");
     *next_offset = get_be64(row.mv_data);
-    return lmdb_txn_delete(s, TABLE_ENDED, name);
+    return ERR_OK;
+}
+
+enum err lmdb_topics_next_offset(struct store *s, struct bytes name, uint64_t *offset)
+{
+    struct store_topic *t;
+    enum err e = lmdb_topics_find(s, name, &t);
+
+    if (e == ERR_NOT_FOUND)
+        return is_name(name) ? find_ended(s, name, offset) : ERR_BAD_INPUT;
+    if (!e)
+        *offset = t->state.next_offset;
+    return e;
 }
 
 static enum err enter(struct store *s, const struct topic_state *state,
@@ -198,7 +210,9 @@ enum err lmdb_topics_create(struct store *s, struct bytes name,
         *out = NULL;
         return e ? e : ERR_EXISTS;
     }
-    e = take_ended(s, name, &state.next_offset);
+    e = find_ended(s, name, &state.next_offset);
+    if (!e && state.next_offset)
+        e = lmdb_txn_delete(s, TABLE_ENDED, name);
     return e ? e : enter(s, &state, out);
 }
 

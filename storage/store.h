@@ -182,6 +182,9 @@ struct store_ops {
     enum err (*topic_create)(struct store *s, struct bytes name,
                              const struct topic_settings *settings, int64_t now_ms,
                              struct store_topic **out);
+    /* The offset that the next message in a topic of this name gets, whether the topic is
+     * there, was there, or never was. ERR_BAD_INPUT: not a name. */
+    enum err (*topic_next_offset)(struct store *s, struct bytes name, uint64_t *offset);
     const struct topic_state *(*topic_state)(const struct store_topic *t);
     enum err (*topic_configure)(struct store *s, struct store_topic *t,
                                 const struct topic_settings *settings);

@@ -88,6 +88,79 @@ Test(publish, a_full_store_refuses_and_says_so)
     then_everything_is_given_back();
 }
 
+/* ---- compare and append ---- */
+
+static struct publish *message_at(const char *name, uint64_t next, const char *body)
+{
+    struct publish *p = message(name, body);
+
+    p->has_if_next = true;
+    p->if_next = next;
+    return p;
+}
+
+Test(publish, is_appended_where_its_publisher_expects_the_end)
+{
+    struct publish result;
+
+    OK(sent(message_at("t", 0, "zero"), NULL)); /* and the topic comes with it */
+    OK(sent(message_at("t", 1, "one"), &result));
+    cr_assert(eq(u64, result.first_offset, 1));
+    cr_assert(eq(int, sent(message_at("t", 1, "late"), &result), ERR_EXISTS));
+    cr_assert(eq(int, result.refusal, PUBLISH_NEXT_DIFFERS));
+    cr_assert(eq(u64, result.next, 2));
+    cr_assert(eq(str, (char *)offsets("t", false), "0 1"));
+    then_everything_is_given_back();
+}
+
+Test(publish, of_those_who_expect_the_same_end_in_one_turn_the_first_is_appended)
+{
+    struct publish *first = message_at("t", 0, "first"), *second = message_at("t", 0, "second");
+
+    hold_the_writer();
+    publish_submit(first, NULL);
+    publish_submit(second, NULL);
+    let_it_go();
+    deliver(2);
+    OK(first->outcome);
+    cr_assert(eq(int, second->outcome, ERR_EXISTS));
+    cr_assert(eq(u64, second->next, 1));
+    cr_assert(eq(str, (char *)body_at("t", 0), "first"));
+    publish_free(first);
+    publish_free(second);
+    then_everything_is_given_back();
+}
+
+Test(publish, a_topic_that_is_expected_to_have_messages_is_not_made)
+{
+    struct publish result;
+
+    cr_assert(eq(int, sent(message_at("t", 1, "x"), &result), ERR_EXISTS));
+    cr_assert(eq(u64, result.next, 0));
+    cr_assert(eq(u64, stats().topics, 0));
+    then_everything_is_given_back();
+}
+
+Test(publish, offsets_that_an_earlier_life_of_the_topic_used_are_expected_to_be_used)
+{
+    struct publish result;
+    struct store_topic *t;
+
+    OK(sent(message("t", "a"), NULL));
+    writer_stop(writer);
+    OK(ops->begin(store));
+    OK(ops->topic_find(store, bytes_str("t"), &t));
+    OK(ops->topic_delete(store, t));
+    OK(ops->commit(store));
+    start_writer();
+    cr_assert(eq(int, sent(message_at("t", 0, "x"), &result), ERR_EXISTS));
+    cr_assert(eq(u64, result.next, 1));
+    cr_assert(eq(u64, stats().topics, 0));
+    OK(sent(message_at("t", 1, "x"), &result));
+    cr_assert(eq(u64, result.first_offset, 1));
+    then_everything_is_given_back();
+}
+
 /* ---- accounting ---- */
 
 Test(publish, asks_for_room_for_its_key_and_attributes_as_well)

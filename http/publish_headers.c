@@ -1,0 +1,102 @@
+#include "publish_headers.h"
+
+#include "attribute.h"
+#include "base/text.h"
+#include "broker.h"
+#include "packed.h"
+
+#include <strings.h>
+
+#define ATTRIBUTE_PREFIX "Message-"
+
+static void pack_attribute(struct publish_headers *h, struct bytes name, struct bytes value)
+{
+    if (h->attributes)
+        packed_attribute_put(h->attributes + h->attributes_len, name, value);
+    h->attributes_len += packed_attribute_len(name, value);
+}
+
+static void take_attribute(struct publish_headers *h, struct bytes name, struct bytes value)
+{
+    if (name.len == 0 || name.len > ATTRIBUTE_NAME_MAX || attribute_is_reserved(name))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Message-%.*s cannot be an attribute: a name has 1 to %d bytes, and "
+                      "Offset, Time and Expires-At are the broker's.",
+                      (int)(name.len > 200 ? 200 : name.len), (const char *)name.data,
+                      ATTRIBUTE_NAME_MAX);
+    else if (!text_is_plain(value))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Message-%.*s is not UTF-8 text without control characters.",
+                      (int)name.len, (const char *)name.data);
+    else
+        pack_attribute(h, name, value);
+}
+
+/* "41": an offset as an entity-tag, and nothing else. A second one is as wrong as a list. */
+static void take_if_match(struct publish_headers *h, struct bytes value)
+{
+    const char *text = value.data;
+    bool quoted = value.len > 2 && text[0] == '"' && text[value.len - 1] == '"';
+
+    if (h->has_if_match || !quoted ||
+        !text_parse_u64(bytes_of(text + 1, value.len - 2), 0, INT64_MAX, &h->if_match))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "If-Match takes the offset that the topic's next message is to get, in "
+                      "quotation marks: \"41\".");
+    h->has_if_match = true;
+}
+
+static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct publish_headers *h = arg;
+    size_t prefix = sizeof ATTRIBUTE_PREFIX - 1;
+
+    (void)kind;
+    if (!value)
+        value = "";
+    if (!strcasecmp(name, "Message-Key"))
+        h->key = bytes_str(value);
+    else if (!strncasecmp(name, ATTRIBUTE_PREFIX, prefix))
+        take_attribute(h, bytes_str(name + prefix), bytes_str(value));
+    else if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE))
+        h->content_type = bytes_str(value);
+    else if (!strcasecmp(name, "TTL"))
+        h->has_ttl = text_parse_duration(bytes_str(value), &h->ttl_ms);
+    else if (!strcasecmp(name, MHD_HTTP_HEADER_IF_MATCH))
+        take_if_match(h, bytes_str(value));
+    return MHD_YES;
+}
+
+static void check_headers(struct publish_headers *h)
+{
+    const char *ttl = request_header(h->r, "TTL");
+
+    if (ttl && !h->has_ttl)
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "TTL: %.60s is not a number of seconds, nor a duration such as "
+                      "500ms, 30s, 5m, 2h or 7d.",
+                      ttl);
+    if (h->key.len > CONFIG_KEY_MAX_BYTES || !text_is_plain(h->key))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Message-Key is at most %d bytes of UTF-8 without control "
+                      "characters.",
+                      CONFIG_KEY_MAX_BYTES);
+    if (h->content_type.len > CONFIG_CONTENT_TYPE_MAX_BYTES ||
+        !text_is_plain(h->content_type))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Content-Type is at most %d bytes of text.",
+                      CONFIG_CONTENT_TYPE_MAX_BYTES);
+    if (h->attributes_len > CONFIG_ATTRIBUTES_MAX_BYTES)
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "The Message- headers are more than %d bytes together.",
+                      CONFIG_ATTRIBUTES_MAX_BYTES);
+}
+
+bool publish_headers_read(struct request *r, struct publish_headers *h, uint8_t *attributes)
+{
+    *h = (struct publish_headers){ .r = r, .attributes = attributes };
+    MHD_get_connection_values(r->conn, MHD_HEADER_KIND, take_header, h);
+    check_headers(h);
+    return !r->reply.response;
+}
