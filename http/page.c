@@ -45,7 +45,7 @@ void page_take_file(struct request *r, const struct route *route,
                     const struct route_names *names)
 {
     (void)route;
-    for (const struct page_file *f = page_files; f->name; f++) {
+    for (const struct page_file *f = page_files + 1; f->name; f++) {
         if (bytes_eq(names->name[0], bytes_str(f->name))) {
             r->offset = (uint64_t)(f - page_files);
             return;

@@ -29,6 +29,11 @@ async function problemOf(answer) {
     const p = await answer.json();
     return new Problem(p.title, p.detail, { code: p.code, again: p.retryable, seconds });
   }
+  if (type.startsWith("text/plain")) { // the hub's
+    const wrong = /error_description="([^"]*)"/.exec(answer.headers.get("WWW-Authenticate") || "");
+    return new Problem((await answer.text()).trim(), wrong ? "Of the token: " + wrong[1] + "." : "",
+      { again: answer.status >= 500 || answer.status === 429, seconds });
+  }
   return new Problem("The answer was " + answer.status + " " + answer.statusText, "",
     { again: answer.status >= 500, seconds });
 }

@@ -1,84 +1,20 @@
-// The list of messages, the newest first. All that comes from a message is set as textContent.
+// The rows of a list, the newest first. All that comes from a message is set as textContent.
 //
-// Bounded, whatever comes: so many rows, and so much text in each. What comes faster than the
-// browser draws is kept until then, at most as many as there may be rows.
-
-import { topicPath, url } from "./api.js";
-import { hexDump, isJson, pretty, rawData, size } from "./text.js";
+// Bounded, whatever comes: so many rows, and so much text in each (message.js). What comes faster
+// than the browser draws is kept until then, at most as many as there may be rows.
 
 export const ROWS_MOST = 200;
-const TEXT_MOST = 16384; // characters
-const BINARY_MOST = 64;  // bytes of a dump
 const DRAW_MS = 50;
 
-function element(tag, className, text) {
+export function element(tag, className, text) {
   const e = document.createElement(tag);
   if (className) e.className = className;
   if (text !== undefined) e.textContent = text;
   return e;
 }
 
-function clock(iso) {
-  const at = new Date(iso);
-  const two = (n) => String(n).padStart(2, "0");
-  const time = two(at.getHours()) + ":" + two(at.getMinutes()) + ":" + two(at.getSeconds()) +
-    "." + String(at.getMilliseconds()).padStart(3, "0");
-  const today = at.toDateString() === new Date().toDateString();
-  return today ? time : at.toLocaleDateString() + " " + time;
-}
-
-// Over several lines where it is JSON, whatever its type says: curl's -d says it is a form.
-function readable(m, object) {
-  const text = typeof m.data === "string" ? m.data : rawData(object);
-  return /^\s*[{[]/.test(text) && isJson(text) ? pretty(text, TEXT_MOST) : text;
-}
-
-function download(topic, offset, text) {
-  const a = element("a", "download", text);
-  a.href = url(topicPath(topic) + "/messages/" + offset);
-  a.download = topic.replaceAll(/[^\w.-]+/g, "-") + "-" + offset; // never opened in this origin
-  return a;
-}
-
-function content(topic, m, object) {
-  const parts = [];
-  if (m.href !== undefined) {
-    parts.push(element("p", "quiet", "Large, so it is not in the stream. "));
-    parts[0].append(download(topic, m.offset, "Download " + size(m.size)));
-  } else if (m.data_base64 !== undefined) {
-    const bytes = Uint8Array.from(atob(m.data_base64), (c) => c.charCodeAt(0));
-    parts.push(element("pre", "binary", hexDump(bytes, BINARY_MOST)));
-    parts.push(element("p", "quiet", "Not text: " + size(bytes.length) + ". "));
-    parts[1].append(download(topic, m.offset, "Download"));
-  } else {
-    const text = readable(m, object);
-    parts.push(element("pre", text ? "" : "nothing", text ? text.slice(0, TEXT_MOST) : "empty"));
-    if (text.length > TEXT_MOST) {
-      parts.push(element("p", "quiet", "Only the beginning is shown. "));
-      parts[1].append(download(topic, m.offset, "Download"));
-    }
-  }
-  return parts;
-}
-
-function messageRow(topic, object) {
-  const m = JSON.parse(object);
-  const row = element("li", "message");
-  const head = element("div", "head");
-  const time = element("time", "", clock(m.time));
-  row.dataset.offset = m.offset;
-  time.dateTime = m.time;
-  time.title = m.time + (m.expires_at ? ", lives until " + m.expires_at : "");
-  head.append(element("span", "offset", "#" + m.offset), time, element("span", "type", m.content_type));
-  if (m.key !== undefined) head.append(element("span", "key", m.key));
-  for (const [name, value] of Object.entries(m.attributes || {}))
-    head.append(element("span", "attribute", name + ": " + value));
-  row.append(head, ...content(topic, m, object));
-  return row;
-}
-
 export class List {
-  // on.drawn: the rows that have come are there
+  // on.drawn: the rows that have come are there. Those of messages have the class "message".
   constructor(list, on) {
     Object.assign(this, { list, on, queue: [], timer: 0, received: 0 });
   }
@@ -89,9 +25,10 @@ export class List {
     this.list.replaceChildren();
   }
 
-  message(topic, object) {
+  // `make` makes its row, when it is drawn: what is not drawn costs no elements.
+  message(make) {
     this.received++;
-    this.add(() => messageRow(topic, object));
+    this.add(make);
   }
 
   note(text) {
@@ -113,9 +50,9 @@ export class List {
   }
 
   // Older ones, in their order, below all others; as many as there is place for.
-  append(topic, objects) {
-    for (const object of objects.reverse())
-      if (!this.isFull) this.list.append(messageRow(topic, object));
+  append(makes) {
+    for (const make of makes.reverse())
+      if (!this.isFull) this.list.append(make());
   }
 
   get isFull() {

@@ -4,53 +4,23 @@
 // the topic and goes on behind the message that was shown last.
 
 import { between, topicNames } from "./api.js";
+import { prepareCopying } from "./copy.js";
 import { List, ROWS_MOST } from "./list.js";
-import { prepareCopying, publish, showCurl } from "./publish.js";
+import { messageRow } from "./message.js";
+import { publish, showCurl } from "./publish.js";
+import { $, keepPlace, placeOf, showState, stateIs } from "./state.js";
 import { Stream } from "./stream.js";
 
 const EARLIER = 50;
 const SUGGESTED = 30;
-const PLACE = "sluice-place";
-const STATES = {
-  idle: "No topic is open", connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…",
-  paused: "Paused", waiting: "Trying again…", failed: "Stopped",
-};
-
-const $ = (id) => document.getElementById(id);
+const PLACE = "topic";
 let stream = null;
 let reached = null; // earlier messages were asked for down to this offset; null: not yet
 const list = new List($("list"), { drawn });
 
-// ---- the place ----
-
-function keepPlace() {
-  try {
-    sessionStorage.setItem(PLACE, JSON.stringify({ topic: stream.topic, last: stream.last }));
-  } catch {
-    // without storage a reload begins anew
-  }
-}
-
-function placeIn(topic) {
-  try {
-    const place = JSON.parse(sessionStorage.getItem(PLACE));
-    return place?.topic === topic ? place : null;
-  } catch {
-    return null;
-  }
-}
-
-const topicInAddress = () => new URLSearchParams(location.search).get("topic") || "";
-
 // ---- what is shown ----
 
-function showState(kind, problem) {
-  $("state").dataset.kind = kind;
-  $("state").textContent = STATES[kind];
-  $("pause").textContent = kind === "paused" ? "Go on" : "Pause";
-  $("trouble").hidden = !problem;
-  $("trouble").textContent = problem ? problem.message : "";
-}
+const topicInAddress = () => new URLSearchParams(location.search).get("topic") || "";
 
 function showCounts() {
   const shown = list.shown, start = reached === 0 || list.lowest === 0;
@@ -62,7 +32,7 @@ function showCounts() {
 }
 
 function drawn() {
-  keepPlace();
+  keepPlace(PLACE, stream.topic, stream.last);
   showCounts();
 }
 
@@ -83,7 +53,7 @@ function streamOf(topic) {
   return new Stream(topic, {
     state: showState,
     began: drawn,
-    message: (text) => list.message(topic, text),
+    message: (text) => list.message(() => messageRow(topic, text)),
     skipped: (count, next) => list.note(plural(count, "message", "messages") + " before #" + next +
       (count === 1 ? " is" : " are") + " gone: expired or removed."),
     unknown: (id, earliest) => {
@@ -96,7 +66,7 @@ function streamOf(topic) {
 
 // Resolves when it is known where the stream begins.
 function open(topic, from) {
-  const place = from === undefined ? placeIn(topic) : null;
+  const place = from === undefined ? placeOf(PLACE, topic) : null;
   stream?.close();
   list.clear();
   reached = null;
@@ -143,7 +113,7 @@ async function showEarlier() {
   try {
     const objects = await between(asked.topic, from, below);
     if (asked !== stream) return;
-    list.append(asked.topic, objects);
+    list.append(objects.map((text) => () => messageRow(asked.topic, text)));
     reached = from;
     showCounts();
   } catch (e) {
@@ -167,7 +137,7 @@ $("body").addEventListener("keydown", (e) => {
   if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) $("publish").requestSubmit();
 });
 $("pause").addEventListener("click", () => {
-  if ($("state").dataset.kind === "paused") stream.resume();
+  if (stateIs("paused")) stream.resume();
   else stream.pause();
 });
 $("clear").addEventListener("click", () => {

@@ -2,7 +2,9 @@
 set(page_folder ${CMAKE_SOURCE_DIR}/http/page)
 set(page_made ${CMAKE_BINARY_DIR}/page_files.c)
 file(GLOB page_names RELATIVE ${page_folder} CONFIGURE_DEPENDS ${page_folder}/*.css
-     ${page_folder}/*.js ${page_folder}/*.svg)
+     ${page_folder}/*.js ${page_folder}/*.svg
+     ${page_folder}/*.html)
+list(REMOVE_ITEM page_names index.html)
 list(PREPEND page_names index.html)
 list(TRANSFORM page_names PREPEND ${page_folder}/ OUTPUT_VARIABLE page_paths)
 list(JOIN page_names "," page_names)

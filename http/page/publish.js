@@ -1,10 +1,10 @@
 // The form to publish with, and the curl commands that do the same.
 
 import { ask, headerText, topicPath, url } from "./api.js";
+import { $, sayResult } from "./state.js";
 import { isJson, quoted } from "./text.js";
 
 const LONG_MS = 3000;
-const $ = (id) => document.getElementById(id);
 
 function fields() {
   return { body: $("body").value, type: $("type").value.trim(),
@@ -30,14 +30,9 @@ export function showCurl(topic) {
   $("curl-read").textContent = "curl " + quoted(messages + "?from=-20");
 }
 
-function say(kind, text) {
-  $("result").className = kind;
-  $("result").textContent = text;
-}
-
 // A browser has six connections to a broker, and each of its tabs keeps one for its stream.
 function sayWhyItTakesLong() {
-  say("", "Still waiting. The broker may have no room just now, or other tabs of this browser " +
+  sayResult("", "Still waiting. The broker may have no room just now, or other tabs of this browser " +
     "have all of its connections to it.");
 }
 
@@ -47,33 +42,15 @@ export async function publish(topic) {
   for (const [name, value] of Object.entries(headersOf(f))) headers[name] = headerText(value);
   const body = new TextEncoder().encode(f.body); // bytes: a string would bring a type of its own
   const timer = setTimeout(sayWhyItTakesLong, LONG_MS);
-  say("", "Publishing…");
+  sayResult("", "Publishing…");
   try {
     const answer = await ask(topicPath(topic) + "/messages", { method: "POST", headers, body });
     const said = await answer.json();
     const hint = /[/+]json/i.test(f.type) && !isJson(f.body) ? ", though it is not valid JSON" : "";
-    say("good", "On disk as #" + said.offset + hint + ".");
+    sayResult("good", "On disk as #" + said.offset + hint + ".");
   } catch (e) {
-    say("bad", e.message);
+    sayResult("bad", e.message);
   } finally {
     clearTimeout(timer);
   }
-}
-
-// Without a secure context (http:// to another machine) there is no clipboard to write to.
-async function copy(button) {
-  const from = $(button.dataset.copy);
-  try {
-    await navigator.clipboard.writeText(from.textContent);
-  } catch {
-    getSelection().selectAllChildren(from);
-    if (!document.execCommand("copy")) return;
-  }
-  button.textContent = "Copied";
-  setTimeout(() => { button.textContent = "Copy"; }, 1500);
-}
-
-export function prepareCopying() {
-  for (const button of document.querySelectorAll("[data-copy]"))
-    button.addEventListener("click", () => copy(button));
 }

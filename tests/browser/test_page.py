@@ -2,74 +2,11 @@
 import json
 import shutil
 import subprocess
-import unittest
 
-from sluicetest import Broker, quote
-from webdriver import Browser
+from story import NOTES, OFFSETS, TEXTS, PageTest
 
 ROWS_MOST = 200  # http/page/list.js
 MARKUP = '<img src=x onerror="window.stolen=1"><script>window.stolen=1</script>'
-OFFSETS = "return [...document.querySelectorAll('#list .message')].map(e => Number(e.dataset.offset)).reverse()"
-TEXTS = "return [...document.querySelectorAll('#list .message pre')].map(e => e.textContent).reverse()"
-NOTES = "return [...document.querySelectorAll('#list .note')].map(e => e.textContent).reverse()"
-
-
-class PageTest(unittest.TestCase):
-    """One browser and one broker; each test has tabs and a topic of its own."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.broker = Broker(memory_limit="64MiB")
-        cls.addClassCleanup(cls.broker.remove)
-        cls.browser = Browser()
-        cls.addClassCleanup(cls.browser.close)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.broker.stop()
-
-    def setUp(self):
-        self.topic = self.id().rsplit(".", 1)[-1]
-        self.open_tabs = []
-
-    def tearDown(self):
-        for tab in self.open_tabs:
-            self.assertNothingWrong(tab)
-            tab.close()
-
-    def assertNothingWrong(self, tab):
-        """No exception in the page, nothing that its policy forbids. (What the broker answers with
-        an error, or does not answer, is logged as well; that is for each test to judge.)"""
-        wrong = [e["message"] for e in tab.log() if e["level"] == "SEVERE" and e["source"] != "network"]
-        self.assertEqual(wrong, [])
-
-    def tab(self, topic=None, **query):
-        tab = self.browser.tab()
-        self.open_tabs.append(tab)
-        tab.go(self.address(topic))
-        self.until_state(tab, "Live")
-        return tab
-
-    def address(self, topic=None):
-        return self.broker.url + "/?topic=" + quote(topic or self.topic)
-
-    def until_state(self, tab, state):
-        tab.until(lambda: tab.text("#state") == state, "the state " + state)
-
-    def until_offsets(self, tab, offsets):
-        """Exactly these, in this order; none twice, none missing."""
-        tab.until(lambda: tab.run(OFFSETS) == list(offsets), "offsets %s" % list(offsets))
-
-    def publish(self, tab, body, **fields):
-        """As people do: through the form."""
-        tab.run("document.getElementById('result').textContent = ''")
-        for css, text in dict(fields, body=body).items():
-            tab.type("#" + css, text)
-        tab.click("#publish .main")
-        tab.until(lambda: tab.run("return document.getElementById('result').className"), "the result")
-
-    def send(self, *bodies):
-        return [self.broker.offset(self.topic, body, {"Content-Type": "text/plain"}) for body in bodies]
 
 
 class Reading(PageTest):
@@ -254,6 +191,7 @@ class Showing(PageTest):
         self.addCleanup(tab.close)
         tab.go("%s/v1/topics/%s/messages/0" % (self.broker.url, self.topic))
         self.assertEqual(tab.run("return [document.title, self.origin]"), ["still", "null"])
+        self.assertIn("sandboxed", str(tab.log()))
 
     def test_each_kind_of_message_is_readable(self):
         send = lambda body, type: self.broker.offset(self.topic, body, {"Content-Type": type})  # noqa: E731

@@ -1,11 +1,12 @@
 """The page at GET /: what the route itself answers. What it does in a browser: tests/browser."""
 import os
+import posixpath
 import re
 
 from sluicetest import ROOT, BrokerTest
 
 SOURCES = os.path.join(ROOT, "http/page")
-FILES = sorted(name for name in os.listdir(SOURCES) if name.endswith((".css", ".js", ".svg")))
+FILES = sorted(name for name in os.listdir(SOURCES) if name.endswith((".css", ".js", ".svg", ".html")) and name != "index.html")
 
 
 def source(name):
@@ -32,11 +33,12 @@ class ThePage(BrokerTest):
             self.assertEqual(self.get("/", Accept=accept).header("Content-Type"), "text/html; charset=utf-8")
 
     def test_nothing_comes_from_outside(self):
-        for name in ["index.html"] + FILES:
-            found = re.findall(rb"(?:https?:)?//[\w.-]+\.\w+", source(name).replace(b"http://www.w3.org/2000/svg", b""))
-            self.assertEqual(found, [], name)
-        for link in re.findall(r'(?:src|href)="([^"]*)"', self.get("/").text):
-            self.assertEqual(self.get("/" + link).status, 200, link)
+        for name in FILES:
+            if name.endswith((".js", ".css")):
+                self.assertEqual(re.findall(rb"https?://|: *url\(|@import|from \"[^.]", source(name)), [], name)
+        for page, folder in (("/", "/"), ("/page/mercure.html", "/page/")):
+            for link in re.findall(r'(?:src|href)="([^"]*)"', self.get(page).text):
+                self.assertEqual(self.get(posixpath.normpath(folder + link)).status, 200, link)
 
     def test_a_browser_may_run_and_load_only_what_is_ours(self):
         for path in ("/", "/page/main.js"):
@@ -67,7 +69,7 @@ class ThePage(BrokerTest):
             self.assertEqual(self.get("/", If_None_Match=tags).status, 200)
 
     def test_other_names_and_verbs_are_told_so(self):
-        for path in ("/page/", "/page/nothing.js", "/page/index.htm", "/page", "//", "/page/main.js/"):
+        for path in ("/page/", "/page/nothing.js", "/page/index.html", "/page", "//", "/page/main.js/"):
             self.assertProblem(self.get(path), 404, "route_not_found")
         answer = self.get("/", "POST")
         self.assertProblem(answer, 405, "method_not_allowed")
