@@ -39,14 +39,12 @@ class PageTest(unittest.TestCase):
         self.open_tabs = []
 
     def tearDown(self):
+        """No exception in a page, nothing that its policy forbids. (What the broker answers with an
+        error, or does not answer, is logged as well; that is for each test to judge.)"""
+        wrong = []
         for tab in self.open_tabs:
-            self.assertNothingWrong(tab)
+            wrong += [e["message"] for e in tab.log() if e["level"] == "SEVERE" and e["source"] != "network"]
             tab.close()
-
-    def assertNothingWrong(self, tab):
-        """No exception in the page, nothing that its policy forbids. (What the broker answers with
-        an error, or does not answer, is logged as well; that is for each test to judge.)"""
-        wrong = [e["message"] for e in tab.log() if e["level"] == "SEVERE" and e["source"] != "network"]
         self.assertEqual(wrong, [])
 
     def tab(self, topic=None):
