@@ -1,62 +1,13 @@
 /* Streams and the blocks that they send from, to the millisecond and in each order of events. */
-#include "http_fixture.h"
 #include "sse_block.h"
-#include "sse_stream.h"
-#include "takeover.h"
-
-#include <sys/socket.h>
-
-#define EVERYTHING (8u << 20)
-
-struct client {
-    struct MHD_Connection c;
-    struct request *request;
-    int socket;                     /* the client's end */
-    MHD_ContentReaderCallback more; /* what the library asks for the body */
-    void *arg;
-    struct MHD_Response *response;
-    char got[4096];
-    bool saw_the_end; /* the last chunk */
-};
+#include "stream_fixture.h"
 
 static struct client a, b;
-static struct limits limits;
-static int64_t opened; /* connections, whose places nobody took */
-static struct grant everything;
-static MHD_ContentReaderCallback last_more;
-static void *last_arg;
-static struct MHD_Response *last_response;
-
-/* The library's own, looked at on the way. */
-struct MHD_Response *
-MHD_create_response_from_callback(uint64_t size, size_t block,
-                                  MHD_ContentReaderCallback more, void *arg,
-                                  MHD_ContentReaderFreeCallback done)
-{
-    struct MHD_Response *(*real)(uint64_t, size_t, MHD_ContentReaderCallback, void *,
-                                 MHD_ContentReaderFreeCallback);
-
-    last_more = more;
-    last_arg = arg;
-    *(void **)&real = dlsym(RTLD_NEXT, __func__);
-    last_response = real(size, block, more, arg, done);
-    return last_response;
-}
-
-/* The library keeps a response while its connection needs it; here until `ended`. */
-void MHD_destroy_response(struct MHD_Response *response)
-{
-    (void)response;
-}
-
 static void given_streams_may_come(void)
 {
-    given_a_loop();
+    given_a_loop_for_streams();
     settings.sse_heartbeat_ms = 15000;
     settings.sse_max_life_ms = 600000;
-    broker.limits = &limits;
-    loop.nobody_fd = takeover_nobody();
-    cr_assert(ge(int, loop.nobody_fd, 0));
 }
 
 TestSuite(sse_stream, .init = given_streams_may_come, .fini = remove_data_dir, .timeout = 60);
@@ -68,58 +19,12 @@ static void given_a_message(const char *body)
     OK(sent(message("t", body), NULL));
 }
 
-static void given_a_full_read_buffer(void)
-{
-    OK(ledger_reserve(broker.read, EVERYTHING, &everything));
-}
-
-static ssize_t library_asks(struct client *c)
-{
-    char buf[64];
-
-    return c->more(c->arg, 0, buf, sizeof buf);
-}
-
-static void connects(struct client *c)
-{
-    struct address_key nobody = { 0 };
-    int pair[2];
-
-    cr_assert(eq(int, socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0));
-    c->c.fd = pair[0];
-    c->socket = pair[1];
-    c->c.socket_context = connection_open(&loop, pair[0], &nobody);
-    cr_assert(ne(ptr, c->c.socket_context, NULL));
-    opened++;
-}
-
-/* Its socket is not the library's any more: it is told so, and closes what it has. */
-static void library_lets_go(struct client *c)
-{
-    void (*destroy)(struct MHD_Response *);
-
-    cr_assert(eq(int, c->c.suspended, 0));
-    cr_assert(eq(i64, library_asks(c), MHD_CONTENT_READER_END_WITH_ERROR));
-    ends(&c->c, MHD_REQUEST_TERMINATED_WITH_ERROR);
-    accept_closed(&loop, c->c.socket_context);
-    *(void **)&destroy = dlsym(RTLD_NEXT, "MHD_destroy_response");
-    destroy(c->response);
-    close(c->c.fd);
-}
-
 static void asks(struct client *c)
 {
     connects(c);
     header(&c->c, "Accept", "text/event-stream");
     headers(&c->c, "GET", "/v1/topics/t/messages");
-    body(&c->c, "");
-    cr_assert(eq(uint, c->c.status, 200));
-    c->request = request_of(&c->c);
-    c->more = last_more;
-    c->arg = last_arg;
-    c->response = last_response;
-    cr_assert(eq(int, (int)library_asks(c), 0));
-    cr_assert(eq(int, c->c.suspended, 1));
+    begins(c);
 }
 
 static void opens(struct client *c)
@@ -127,17 +32,6 @@ static void opens(struct client *c)
     asks(c);
     sse_stream_turn(&loop);
     library_lets_go(c);
-}
-
-/* What has come to the client since the last time. */
-static const char *hears(struct client *c)
-{
-    ssize_t n = recv(c->socket, c->got, sizeof c->got - 1, MSG_DONTWAIT);
-
-    c->got[n > 0 ? n : 0] = 0;
-    if (n >= 5 && !strcmp(c->got + n - 5, "0\r\n\r\n"))
-        c->saw_the_end = true;
-    return c->got;
 }
 
 static bool heard(struct client *c, const char *what)
@@ -153,24 +47,6 @@ static void is_told(struct client *c, const char *what)
 static void is_told_nothing(struct client *c)
 {
     cr_assert(eq(str, (char *)(uintptr_t)hears(c), ""));
-}
-
-enum end { CLEAN, CUT };
-
-static void ended(struct client *c, enum end how)
-{
-    char more;
-
-    sse_stream_turn(&loop);
-    hears(c);
-    cr_assert(eq(int, c->saw_the_end, how == CLEAN));
-    cr_assert(eq(i64, recv(c->socket, &more, 1, MSG_DONTWAIT), 0)); /* closed */
-    close(c->socket);
-}
-
-static void client_goes(struct client *c)
-{
-    c->request->watch.ready(&c->request->watch, EPOLLRDHUP);
 }
 
 static void leaves(struct client *c)
@@ -194,11 +70,7 @@ static void then_all_is_given_back(void)
 
     ledger_read(broker.read, &f);
     cr_assert(eq(sz, f.used, 0));
-    cr_assert(eq(i64, metric_get(METRIC_SSE_SUBSCRIBERS), 0));
-    cr_assert(eq(i64, atomic_load(&limits.parts[LIMITS_CONNECTIONS].active_bytes), 0));
-    cr_assert(eq(i64, atomic_load(&server.connections), -opened)); /* each gave its place back once */
-    close(loop.nobody_fd);
-    then_the_loop_is_idle();
+    then_no_stream_is_left();
 }
 
 static void room_comes(void)
@@ -430,17 +302,9 @@ Test(sse_stream, goes_on_though_the_library_has_not_let_go_yet)
 
 Test(sse_stream, is_closed_by_the_library_when_the_loop_ends_before_it_was_taken_over)
 {
-    void (*destroy)(struct MHD_Response *);
-
     asks(&a);
     wait_cut_all(&loop);
-    cr_assert(eq(int, a.c.suspended, 0));
-    cr_assert(eq(i64, library_asks(&a), MHD_CONTENT_READER_END_WITH_ERROR));
-    ends(&a.c, MHD_REQUEST_TERMINATED_WITH_ERROR);
-    accept_closed(&loop, a.c.socket_context);
-    *(void **)&destroy = dlsym(RTLD_NEXT, "MHD_destroy_response");
-    destroy(a.response);
-    close(a.c.fd);
+    library_lets_go(&a);
     close(a.socket);
     then_all_is_given_back();
 }
