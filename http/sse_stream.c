@@ -428,10 +428,11 @@ static void serve_some(struct loop *l)
 void sse_stream_turn(struct loop *l)
 {
     begin_some(l);
-    if (!l->streams_due.first && l->any_news)
-        sse_topic_begin_round(l);
-    if (!l->streams_due.first)
+    if (!l->streams_due.first) { /* a round of both: neither keeps the other waiting */
+        if (l->any_news)
+            sse_topic_begin_round(l);
         mercure_hub_begin_round(l);
+    }
     serve_some(l);
     if (l->streams_due.first || l->any_news || mercure_hub_has_news(l)) {
         l->progress = true; /* the daemon's turn, and then again */
