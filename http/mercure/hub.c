@@ -4,8 +4,11 @@
  *     offset may be old: it counts where it is higher than the slice's beginning.
  *  2. The slice is there from the beginning of its round to the beginning of the next, or to the
  *     end of the last. While it is, a set's hits are of it if its `slice` is the hub's.
- *  3. A live subscriber of a set that is hit is due, or is behind from that moment on.
+ *  3. A subscriber of a set that is hit is behind from that moment on, at the slice's beginning
+ *     or before it. If it can be told at once it is due, and gets its part of the slice; whoever
+ *     misses that reads the log, like others who are behind.
  *  4. Who is behind reads up to h->head only, and is live there.
+ *  5. The hub holds a grant while it stands in line, or just before its room is used.
  */
 #include "mercure/hub.h"
 
@@ -115,6 +118,8 @@ static void room_opened(struct letter *letter)
 
     h->in_line = false;
     h->loop->progress = true;
+    if (!h->news || !h->subscribers)
+        ledger_release(&h->room.grant); /* those who waited for it have left */
 }
 
 static void room_granted(struct ledger_waiter *w)
@@ -171,10 +176,11 @@ static enum err take_slice(struct mercure_hub *h)
         h->head = h->slice->next;
         h->news = true;
     }
+    if (!h->in_line) /* else it is the ledger's to write to */
+        ledger_release(&h->room.grant);
     return e;
 }
 
-/* In the middle of a heartbeat it cannot take the slice, and reads it from the log later. */
 static void falls_behind(struct mercure_subscriber *s, uint64_t slice)
 {
     if (!s->live)
@@ -190,10 +196,9 @@ static void offer(struct mercure_hub *h, struct mercure_set *set)
 
     for (r = set->streams.first; r; r = next) {
         next = r->next;
-        if (!sse_stream_is_idle(r->stream))
-            falls_behind(subscriber(r), h->slice->first);
-        else if (subscriber(r)->live)
-            sse_stream_due(r);
+        if (subscriber(r)->live && sse_stream_is_idle(r->stream))
+            sse_stream_due(r); /* else it is in the middle of a heartbeat, or of the log */
+        falls_behind(subscriber(r), h->slice->first);
     }
 }
 
@@ -295,23 +300,24 @@ static void leaves(struct request *r)
     metric_add(METRIC_MERCURE_SUBSCRIBERS, -1);
 }
 
-static enum err take_live(struct request *r)
+/* The slice begins where it is, or before that, and some of it is for its set. */
+static bool is_offered(const struct mercure_subscriber *s, const struct mercure_hub *h)
 {
-    struct mercure_subscriber *s = subscriber(r);
-    struct mercure_hub *h = r->loop->hub;
+    return h->slice && s->set->slice == h->rounds && s->stream.offset >= h->slice->first;
+}
+
+static enum err take_offered(struct mercure_subscriber *s, struct mercure_hub *h)
+{
     struct sse_block *b = h->slice;
     uint64_t chosen = s->set->hits;
 
-    if (!b || s->set->slice != h->rounds || s->stream.offset >= b->next)
-        return ERR_NOT_FOUND;
     for (unsigned i = 0; i < b->count && b->marks[i].offset < s->stream.offset; i++)
         chosen &= ~((uint64_t)1 << i);
     s->stream.offset = b->next;
-    if (!chosen)
-        return ERR_NOT_FOUND;
-    s->live = false;
-    b->holders++;
-    sse_stream_send(&s->stream, b, chosen);
+    if (chosen) {
+        b->holders++;
+        sse_stream_send(&s->stream, b, chosen);
+    }
     return ERR_OK;
 }
 
@@ -356,10 +362,13 @@ static enum err take_behind(struct request *r, size_t *room)
 static enum err take(struct request *r, size_t *room)
 {
     struct mercure_subscriber *s = subscriber(r);
+    struct mercure_hub *h = r->loop->hub;
 
-    if (!s->live && s->stream.offset >= r->loop->hub->head)
+    if (s->stream.offset >= h->head)
         s->live = true;
-    return s->live ? take_live(r) : take_behind(r, room);
+    if (s->live)
+        return ERR_NOT_FOUND;
+    return is_offered(s, h) ? take_offered(s, h) : take_behind(r, room);
 }
 
 static bool has_news(const struct request *r)

@@ -172,41 +172,57 @@ static void read_last_id(struct request *r, struct resume *at)
     free(text);
 }
 
-/* With a snapshot open. The id of an update that this subscriber may not see is as unknown to it
- * as one that was never given. */
-static bool find_event(struct request *r, const struct mercure_subscriber *s, const char *id,
-                       uint64_t *offset)
+/* With a snapshot open. ERR_NOT_FOUND: the id of an update that this subscriber may not see is as
+ * unknown to it as one that was never given. */
+static enum err find_event(struct request *r, const struct mercure_subscriber *s,
+                           const char *id, uint64_t *offset)
 {
     struct fetch *f = &r->loop->fetch;
+    enum err e = fetch_find_id(f, bytes_str(id), offset);
     struct mercure_update u;
     struct store_entry m;
 
-    if (fetch_find_id(f, bytes_str(id), offset))
-        return false;
+    if (e)
+        return e;
     f->positioned = false;
-    return !fetch_next(f, *offset, &m) && m.offset == *offset &&
-           !mercure_update_of(&m.record, &u) && mercure_set_may_see(s->set, &u);
+    e = fetch_next(f, *offset, &m);
+    if (!e && (m.offset != *offset || mercure_update_of(&m.record, &u) ||
+               !mercure_set_may_see(s->set, &u)))
+        e = ERR_NOT_FOUND;
+    return e;
+}
+
+/* With a snapshot open. */
+static enum err go_behind(struct request *r, struct mercure_subscriber *s, struct resume *at)
+{
+    uint64_t offset = 0;
+    enum err e = ERR_NOT_FOUND;
+
+    if (strcmp(at->asked, EARLIEST) != 0)
+        e = find_event(r, s, at->asked, &offset);
+    if (e)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    s->stream.offset = offset + 1;
+    strcpy(at->before, at->asked);
+    return ERR_OK;
 }
 
 static enum err settle_start(struct request *r, struct mercure_subscriber *s,
                              struct resume *at)
 {
     struct fetch *f = &r->loop->fetch;
-    uint64_t offset;
     enum err e = fetch_begin(f, bytes_str(r->loop->broker->config->mercure_topic));
 
     strcpy(at->before, EARLIEST);
     s->stream.offset = 0;
     if (e)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
-    if (!at->asked[0]) {
+    if (at->asked[0])
+        e = go_behind(r, s, at);
+    else
         s->stream.offset = f->topic.next_offset;
-    } else if (find_event(r, s, at->asked, &offset)) {
-        s->stream.offset = offset + 1;
-        strcpy(at->before, at->asked);
-    }
     fetch_end(f);
-    return ERR_OK;
+    return e;
 }
 
 /* ---- how long it stays ---- */

@@ -1,3 +1,5 @@
 unit_test(mercure_form SEES http)
 unit_test(mercure_update SEES http)
 unit_test(mercure_set SEES http)
+unit_test(mercure_hub SEES http LINKS PkgConfig::MHD)
+unit_test(mercure_hub_ends SEES http LINKS PkgConfig::MHD)
