@@ -59,6 +59,13 @@ void loop_unwatch(struct loop *l, int fd)
     (void)epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+/* Else 1.0 takes what MHD_add_connection gives it later, and accept.c must know at once. */
+#if MHD_VERSION >= 0x00097707
+#define ONE_THREAD MHD_USE_NO_THREAD_SAFETY
+#else
+#define ONE_THREAD 0
+#endif
+
 /* ---- the daemon's callbacks ---- */
 
 static void connection_changed(void *arg, struct MHD_Connection *conn, void **context,
@@ -104,7 +111,7 @@ static struct MHD_Daemon *start_daemon(struct loop *l)
     const struct config *c = l->broker->config;
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_ERROR_LOG,
+            MHD_USE_ERROR_LOG | ONE_THREAD,
         0, NULL, NULL, request_handle, l, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL,
         MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)c->max_connections + 64, MHD_OPTION_CONNECTION_MEMORY_LIMIT,

@@ -126,10 +126,17 @@ struct MHD_Response *MHD_create_response_from_buffer(size_t size, void *buffer,
     return fake_made(real(size, buffer, mode), size, buffer);
 }
 
+#if MHD_VERSION >= 0x01000000
+typedef const void response_bytes;
+#else
+typedef void response_bytes;
+#endif
+
 struct MHD_Response *MHD_create_response_from_buffer_with_free_callback_cls(
-    size_t size, void *buffer, MHD_ContentReaderFreeCallback done, void *arg)
+    size_t size, response_bytes *buffer, MHD_ContentReaderFreeCallback done, void *arg)
 {
-    struct MHD_Response *(*real)(size_t, void *, MHD_ContentReaderFreeCallback, void *);
+    struct MHD_Response *(*real)(size_t, response_bytes *, MHD_ContentReaderFreeCallback,
+                                 void *);
 
     *(void **)&real = dlsym(RTLD_NEXT, __func__);
     return fake_made(real(size, buffer, done, arg), size, buffer);
