@@ -69,7 +69,7 @@ class MercurePage(PageTest):
     def test_the_broker_comes_back_and_nothing_is_missing(self):
         tab = self.tab()
         self.until_state(tab, "Live")
-        self.update("one", retry="50")
+        self.update("one", retry="2000")  # it comes back when "two" is there
         self.until_texts(tab, "one")
         self.broker.restart()
         self.update("two")
