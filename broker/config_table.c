@@ -71,7 +71,7 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
       FIELD(max_connections_per_address), 0, 1000000, .preset = "0",
       .help = "Most connections of one IPv4 address or IPv6 /64; 0: any number." },
     { "connection_memory", MEMORY, CONFIG_SIZE, FIELD(connection_memory_bytes), 4 * KIB,
-      64 * KIB, .derived = "8KiB, or 4KiB when memory_limit is below 128MiB",
+      256 * KIB, .derived = "8KiB, or 4KiB when memory_limit is below 128MiB",
       .help = "Buffer of one connection; its request line and headers must fit." },
     { "receive_buffer", MEMORY, CONFIG_SIZE, FIELD(receive_buffer_bytes), 4 * KIB, 4 * MIB,
       .derived = "64KiB, or 1/4096 of a container below 256MiB",

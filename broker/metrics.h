@@ -55,6 +55,8 @@
       "Messages sent to event streams")                                                \
     X(MERCURE_SUBSCRIBERS, gauge, "sluice_mercure_subscribers",                        \
       "Event streams of the Mercure hub that are open")                                \
+    X(MERCURE_REFUSED, counter, "sluice_mercure_subscribers_refused_total",            \
+      "Subscribers of the hub refused because there is no room for their selectors")   \
     X(CONSUMED, counter, "sluice_consume_messages_total",                              \
       "Messages given to a consumer of a subscription")                                \
     X(CONSUME_LOST, counter, "sluice_consume_lost_total",                              \

@@ -430,7 +430,7 @@ struct mercure_hub *mercure_hub_of(struct loop *l)
     ledger_read(l->broker->read, &f);
     l->hub->loop = l;
     l->hub->slot = waiters_slot(topic_of(l));
-    mercure_sets_init(&l->hub->sets, l->broker->read, f.limit / SHARE / l->server->count,
+    mercure_sets_init(&l->hub->sets, l->broker->read, f.limit / SHARE / l->broker->config->loops,
                       (const uint8_t *)secret);
     return l->hub;
 }

@@ -35,6 +35,7 @@ struct mercure_sets {
     uint8_t secret[16];
     uint64_t updates; /* that were matched */
     uint64_t opened;  /* sets */
+    int64_t complained_ms; /* when it was logged that they are full (subscribe.c) */
     struct mercure_node *templates;
     struct mercure_node *selectors[MERCURE_SELECTOR_BUCKETS];
     struct mercure_set *sets[MERCURE_SET_BUCKETS];

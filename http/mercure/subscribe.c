@@ -1,8 +1,10 @@
 #include "mercure/subscribe.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "mercure/auth.h"
 #include "mercure/hub.h"
+#include "metrics.h"
 #include "url.h"
 
 #include <stdlib.h>
@@ -10,6 +12,8 @@
 
 #define TOPICS_MAX 1000
 #define EARLIEST   "earliest"
+
+#define COMPLAIN_EVERY_MS 60000
 
 /* ---- the query ---- */
 
@@ -106,6 +110,22 @@ static void *decode(struct request *r, struct query *q)
 
 /* ---- what it wants ---- */
 
+static void refuse_full(struct request *r, struct mercure_sets *sets)
+{
+    int64_t now = r->loop->now_ms;
+
+    metric_add(METRIC_MERCURE_REFUSED, 1);
+    reply_problem(r, PROBLEM_READ_BUFFER_FULL,
+                  "There is no room for what this subscriber asks for: subscriptions of the "
+                  "hub may take a quarter of read_buffer. Try again later.");
+    if (sets->complained_ms && now - sets->complained_ms < COMPLAIN_EVERY_MS)
+        return;
+    sets->complained_ms = now;
+    LOG_WARN("mercure", "sets_full", LOG_I("bytes", (int64_t)sets->bytes),
+             LOG_I("most", (int64_t)sets->most),
+             LOG_S("hint", "subscribers may share templates, or read_buffer be larger"));
+}
+
 static bool join(struct request *r, const struct mercure_wish *wish,
                  struct mercure_subscriber *s)
 {
@@ -113,9 +133,7 @@ static bool join(struct request *r, const struct mercure_wish *wish,
     enum err e = h ? mercure_sets_join(mercure_hub_sets(h), wish, &s->set) : ERR_NO_MEMORY;
 
     if (e == ERR_BUSY)
-        reply_problem(r, PROBLEM_READ_BUFFER_FULL,
-                      "There is no room for what this subscriber asks for: subscriptions of the "
-                      "hub may take a quarter of read_buffer. Try again later.");
+        refuse_full(r, mercure_hub_sets(h));
     else if (e)
         reply_store_error(r, e);
     return !e;

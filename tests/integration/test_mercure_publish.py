@@ -5,57 +5,13 @@ import unittest
 import urllib.parse
 
 import jwt
+from hub import FORM, HUB, HubTest, authorized
 from sluicetest import BrokerTest, SoloBrokerTest, until
 from sse import Stream
 
-HUB = "/.well-known/mercure"
-FORM = "application/x-www-form-urlencoded"
 SETTINGS = {"mercure_publisher_jwt_key": jwt.KEY, "inline_max": "64KiB", "publish_buffer": "512KiB",
             "max_batch_bytes": "256KiB", "min_body_rate": "0"}
 TOPIC = "https://example.com/books/1"
-
-
-def authorized(*selectors):
-    return jwt.bearer(publish=list(selectors) or ["*"])
-
-
-class HubTest:
-    def post(self, body, headers=None, type=FORM):
-        """A form as text or bytes, or its fields as a list of pairs."""
-        if isinstance(body, list):
-            body = urllib.parse.urlencode(body)
-        headers = dict(authorized() if headers is None else headers)
-        if type:
-            headers["Content-Type"] = type
-        return self.broker.ask("POST", HUB, body, headers)
-
-    def published(self, fields, headers=None):
-        """The id."""
-        a = self.post(fields, headers)
-        self.assertEqual(a.status, 200, a)
-        return a.text
-
-    def assertRefused(self, answer, status, text=""):
-        self.assertEqual(answer.status, status, answer)
-        self.assertEqual(answer.header("Content-Type"), "text/plain; charset=utf-8")
-        self.assertEqual(answer.header("X-Content-Type-Options"), "nosniff")
-        self.assertIn(text, answer.text)
-        self.assertTrue(answer.text.endswith("\n"), answer)
-
-    def log(self, topic="mercure"):
-        a = self.broker.read(topic)
-        return [] if a.status == 404 else a.json["messages"]
-
-    def last(self):
-        return self.log()[-1]
-
-    def next_offset(self):
-        a = self.broker.ask("GET", "/v1/topics/mercure")
-        return 0 if a.status == 404 else a.json["next"]
-
-    def stored(self):
-        """How many updates were, since the test began."""
-        return self.next_offset() - self.first
 
 
 class Publishing(HubTest, BrokerTest):

@@ -106,7 +106,9 @@ class Stream(Parser):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(PATIENCE)
         self.sock.connect(("127.0.0.1", broker.port))
-        self.sock.sendall(request(broker, topic, headers, version, **query))
+        self.sock.sendall(self.request(broker, topic, headers, version, **query))
+
+    request = staticmethod(request)
 
     def __enter__(self):
         return self

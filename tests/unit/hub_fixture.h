@@ -24,7 +24,6 @@ static void given_a_hub(void)
     settings.mercure_write_timeout_ms = 600000;
     settings.mercure_dispatch_timeout_ms = 5000;
     strcpy(settings.mercure_topic, "mercure");
-    server.count = 1;
 }
 
 /* ---- the clock of the loop ---- */
