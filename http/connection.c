@@ -100,6 +100,14 @@ static void cut(struct connection *c, enum metric why)
     shutdown(c->fd, SHUT_RDWR);
 }
 
+/* libmicrohttpd 0.9.75 leaves handle_idle when the content reader fails, and cleans up when it comes
+ * there again. It comes there for all connections with a timeout of their own, but for the others
+ * only from the oldest on up to the first that is open. */
+void connection_to_close(struct MHD_Connection *conn)
+{
+    (void)MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, 1u);
+}
+
 /* Did anything arrive since it began to wait? Then it is part of a request, for a whole
  * one would have made it busy. The kernel's times are up to 10 ms off: part of a request
  * right behind an answer may be missed, and is left to idle_timeout. */

@@ -58,6 +58,11 @@ void connection_awaits(struct loop *l, struct connection *c);
 void connection_busy(struct connection *c);
 void connection_replies(struct loop *l, struct connection *c);
 
+/* For a content reader that says MHD_CONTENT_READER_END_WITH_ERROR, or is going to: without it
+ * the library closes nothing before all connections that are older have gone. */
+struct MHD_Connection;
+void connection_to_close(struct MHD_Connection *conn);
+
 /* Closes who is over a limit; call it about once a second. */
 void connection_check(struct loop *l);
 

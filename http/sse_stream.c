@@ -353,6 +353,7 @@ static void begin(struct request *r)
     s->fd = takeover(r);
     if (s->fd < 0) {
         r->kill = true; /* out of descriptors: the client comes back */
+        connection_to_close(r->conn);
         wait_resume(r);
         return;
     }

@@ -251,6 +251,16 @@ class HowItLives(StreamTest):
             self.assertTrue(c.is_closed())  # the library knows nothing of this connection any more
         self.assertEqual(self.broker.metric("sluice_connections_stopped_readers_total"), 0)
 
+    def test_those_who_left_are_closed_whoever_else_is_connected(self):
+        before = [self.broker.client() for _ in range(8)]  # of each loop
+        for c in before:
+            self.addCleanup(c.close)
+            self.assertEqual(c.ask("GET", "/healthz").status, 200)
+        streams = [self.stream().opened() for _ in range(40)]
+        for s in streams:
+            s.close()
+        until(lambda: before[0].metrics()["sluice_connections"] == len(before), what="they are not counted any more")
+
     def test_lives_are_not_of_one_length(self):
         began, ends = time.monotonic(), []
         crowd = Crowd(self.broker, self.name, 40)

@@ -102,6 +102,14 @@ void MHD_resume_connection(struct MHD_Connection *c)
     c->suspended--;
 }
 
+enum MHD_Result MHD_set_connection_option(struct MHD_Connection *c,
+                                          enum MHD_CONNECTION_OPTION option, ...)
+{
+    (void)c;
+    (void)option;
+    return MHD_YES;
+}
+
 enum MHD_Result MHD_queue_response(struct MHD_Connection *c, unsigned status,
                                    struct MHD_Response *response)
 {
