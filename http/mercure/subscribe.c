@@ -163,7 +163,8 @@ struct resume {
     char before[RECORD_ID_MAX + 1]; /* the event before the first that is sent */
 };
 
-/* The header comes before the query. One that is longer than any id was never given. */
+/* The header comes before the query. One that is longer than any id was never given. Parameters
+ * are found in any case: event-source-polyfill sends lastEventId, or Last-Event-Id. */
 static void read_last_id(struct request *r, struct resume *at)
 {
     static const char *const names[] = { "lastEventID", "last_event_id", "Last-Event-ID" };
