@@ -17,7 +17,7 @@ import time
 
 from scenario import KiB, MiB, Part, Sampler, ScenarioBroker, is_sanitized, main, mib, settled
 from crowd import Crowd, Herald
-from doors import Native
+from doors import Mercure, Native
 
 ESTABLISHED, CLOSE_WAIT = "01", "08"
 EACH = 40 * KiB  # of memory for a subscriber
@@ -245,6 +245,8 @@ def check_counts(c, story):
     samples = story.sampler.between(story.began, story.ended)
     r.most("gauge and sockets, furthest apart of %d samples" % len(samples), max(s["apart"] for s in samples), near,
            close=False)
+    r.most("descriptors of nobody's, most", max(s["fds"] - s["established"] for s in samples) - story.idle_fds, near,
+           close=False)
     r.check("at the end gauge, sockets and clients say the same", len(set(story.clients)) == 1, str(story.clients))
     r.most("CLOSE_WAIT, most", max(s["close_wait"] for s in samples), 50)
     r.most("queued for subscribers, most", int(max(s["read_buffer_high_water_bytes"] for s in samples)),
@@ -289,4 +291,4 @@ FAILS = ["stopped: all closed in time", "... each cut once", "healthy: nothing l
 
 if __name__ == "__main__":
     main("A6 subscribers", [Part(door.name, functools.partial(tell, door=door), fails=FAILS, takes=(22, 930))
-                            for door in (Native,)])  # Mercure: when the hub has subscribers
+                            for door in (Native, Mercure)])
