@@ -39,9 +39,10 @@ class Plan:
 
     def settings(self, door, guard):
         out = dict(door.settings, log_level="warn")
-        out.update(door.timeouts(3600 if guard else self.dispatch, self.heartbeat, self.life))
+        never = int(self.kill - self.stop) + 5  # before it is looked at
+        out.update(door.timeouts(never if guard else self.dispatch, self.heartbeat, self.life))
         if guard:
-            out.update(min_read_rate=0, write_timeout="1h")
+            out["min_read_rate"] = 0
         return out
 
 

@@ -59,7 +59,7 @@ class Mercure:
     @staticmethod
     def timeouts(write_seconds, heartbeat_seconds, life_seconds):
         return {"mercure_dispatch_timeout": "%ds" % write_seconds, "mercure_heartbeat": "%ds" % heartbeat_seconds,
-                "mercure_write_timeout": "%ds" % life_seconds}
+                "mercure_write_timeout": "%ds" % (life_seconds + write_seconds)}  # it ends so much before
 
 
 DOORS = {door.name: door for door in (Native, Mercure)}
