@@ -166,5 +166,3 @@ class PolyfillAsItsOwnersAdviseForMercure(AtTheHub, Polyfill):
 
 class PolyfillAtATopic(AtATopic, Polyfill):
     pass
-
-
