@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "caller.h"
+#include "listing.h"
 #include "native_topics.h"
 #include "quotas.h"
 #include "subscription_json.h"
@@ -236,95 +237,61 @@ void subscription_seek_finish(struct request *r)
 
 /* ---- the list ---- */
 
-struct listing {
-    struct out out;
-    uint64_t limit, count;
+struct page {
+    struct listing list; /* first */
+    uint64_t limit;
     struct sub_state last;
-    bool more;
     struct fetch *f;
     enum err e;
 };
 
+static enum err read_item(struct fetch *f, const struct sub_state *sub,
+                          struct subscription_figures *out)
+{
+    enum err e = f->ops->read_topic(f->reader, subscription_topic(sub), &f->topic);
+
+    if (e == ERR_NOT_FOUND)
+        f->topic = (struct topic_state){ 0 };
+    else if (e)
+        return e;
+    return read_figures(f, sub, out);
+}
+
 /* The store's snapshot is open. */
 static bool list_one(void *arg, const struct sub_state *sub)
 {
-    struct listing *l = arg;
+    struct page *p = arg;
+    struct out *o = &p->list.out;
     struct subscription_figures figures = { 0 };
-    enum err e;
 
-    if (l->count == l->limit || l->out.len + SUBSCRIPTION_TEXT_MAX > l->out.limit) {
-        l->more = true;
+    p->list.more =
+        p->list.count == p->limit || o->len + SUBSCRIPTION_TEXT_MAX + 1024 > o->limit;
+    if (p->list.more)
         return false;
-    }
-    e = l->f->ops->read_topic(l->f->reader, subscription_topic(sub), &l->f->topic);
-    if (e == ERR_NOT_FOUND)
-        l->f->topic = (struct topic_state){ 0 };
-    l->e = e == ERR_NOT_FOUND ? ERR_OK : e;
-    if (!l->e)
-        l->e = read_figures(l->f, sub, &figures);
-    if (l->e)
+    p->e = read_item(p->f, sub, &figures);
+    if (p->e)
         return false;
-    if (l->count++)
-        out_text(&l->out, ",");
-    subscription_json_write(&l->out, sub, &figures);
-    l->last = *sub;
+    listing_item(&p->list);
+    subscription_json_write(o, sub, &figures);
+    p->last = *sub;
     return true;
-}
-
-static void send_list(struct request *r, struct listing *l, struct grant *grant)
-{
-    out_text(&l->out, "],\"next\":");
-    if (l->more)
-        out_str(&l->out, bytes_of(l->last.name, l->last.name_len));
-    else
-        out_text(&l->out, "null");
-    out_text(&l->out, "}\n");
-    if (l->out.full) {
-        out_fini(&l->out);
-        ledger_release(grant);
-        reply_store_error(r, ERR_NO_MEMORY);
-        return;
-    }
-    out_trim(&l->out);
-    ledger_shrink(grant, l->out.cap + 256);
-    reply_out(r, MHD_HTTP_OK, "application/json", &l->out, grant);
-}
-
-static enum err collect(struct listing *l, struct bytes prefix, struct bytes after)
-{
-    struct fetch *f = l->f;
-    enum err e = fetch_begin_snapshot(f);
-
-    if (e)
-        return e;
-    e = f->ops->subs->list(f->reader, prefix, after, list_one, l);
-    fetch_end(f);
-    return e ? e : l->e;
 }
 
 static void list(struct request *r, struct bytes prefix, struct bytes after, uint64_t limit)
 {
-    struct listing l = { .limit = limit, .f = &r->loop->fetch };
+    struct fetch *f = &r->loop->fetch;
+    struct page p = { .limit = limit, .f = f };
     size_t most = (size_t)(limit + 1) * SUBSCRIPTION_TEXT_MAX + 2048;
-    struct grant grant = { 0 };
     enum err e;
 
-    if (most > LIST_BYTES)
-        most = LIST_BYTES;
-    if (ledger_reserve(r->loop->broker->read, most, &grant)) {
-        reply_read_buffer_full(r);
+    if (!listing_begin(r, &p.list, "subscriptions", most < LIST_BYTES ? most : LIST_BYTES))
         return;
+    e = fetch_begin_snapshot(f);
+    if (!e) {
+        e = f->ops->subs->list(f->reader, prefix, after, list_one, &p);
+        fetch_end(f);
     }
-    out_init(&l.out, most - 256);
-    out_text(&l.out, "{\"subscriptions\":[");
-    e = collect(&l, prefix, after);
-    if (e) {
-        out_fini(&l.out);
-        ledger_release(&grant);
-        reply_store_error(r, e);
-        return;
-    }
-    send_list(r, &l, &grant);
+    listing_end(r, &p.list, e ? e : p.e, bytes_of(p.last.name, p.last.name_len));
 }
 
 void subscription_list_finish(struct request *r)

@@ -15,17 +15,10 @@
 static const char *const orderings[] = { [SUB_ORDER_NONE] = "none",
                                          [SUB_ORDER_KEY] = "key" };
 
-struct reading { /* a body that is read */
-    struct request *r;
+struct reading { /* what a body is read into */
     struct sub_settings *s;
     struct fetch_from *start;
 };
-
-static bool wrong(const struct reading *b, const char *name, const char *expected)
-{
-    reply_problem(b->r, PROBLEM_BAD_SETTING, "\"%.60s\" must be %s.", name, expected);
-    return false;
-}
 
 /* ---- in ---- */
 
@@ -40,16 +33,18 @@ static bool read_name(const cJSON *v, char out[256], uint8_t *len)
     return true;
 }
 
-static bool read_topic(const struct reading *b, const cJSON *v)
+static bool read_topic(const cJSON *v, void *to)
 {
-    return read_name(v, b->s->topic, &b->s->topic_len) ||
-           wrong(b, "topic", "the name of a topic");
+    struct sub_settings *s = ((struct reading *)to)->s;
+
+    return read_name(v, s->topic, &s->topic_len);
 }
 
-static bool read_dead_letter(const struct reading *b, const cJSON *v)
+static bool read_dead_letter(const cJSON *v, void *to)
 {
-    return cJSON_IsNull(v) || read_name(v, b->s->dead_letter, &b->s->dead_letter_len) ||
-           wrong(b, "dead_letter", "the name of a topic, or null");
+    struct sub_settings *s = ((struct reading *)to)->s;
+
+    return cJSON_IsNull(v) || read_name(v, s->dead_letter, &s->dead_letter_len);
 }
 
 static bool read_place(const cJSON *v, struct fetch_from *out)
@@ -64,122 +59,123 @@ static bool read_place(const cJSON *v, struct fetch_from *out)
     return true;
 }
 
-static bool read_start(const struct reading *b, const cJSON *v)
+static bool read_start(const cJSON *v, void *to)
 {
-    return cJSON_IsNull(v) || read_place(v, b->start) ||
-           wrong(b, "start",
-                 "\"earliest\", \"latest\", an offset, a time such as "
-                 "\"2026-01-02T03:04:05Z\", or a duration ago such as \"10m\"");
+    return cJSON_IsNull(v) || read_place(v, ((struct reading *)to)->start);
 }
 
-static bool read_lease(const struct reading *b, const cJSON *v)
+static bool read_lease(const cJSON *v, void *to)
 {
-    return cJSON_IsNull(v) ||
-           (setting_json_duration(v, &b->s->lease_ms) && b->s->lease_ms &&
-            b->s->lease_ms <= READ_QUERY_LEASE_MAX_MS) ||
-           wrong(b, "lease", "a duration up to \"12h\", such as \"30s\"");
+    uint64_t *ms = &((struct reading *)to)->s->lease_ms;
+
+    return cJSON_IsNull(v) || (setting_json_duration(v, ms) && *ms &&
+                               *ms <= READ_QUERY_LEASE_MAX_MS);
 }
 
 static bool read_number(const cJSON *v, uint64_t least, uint64_t most, uint32_t *out)
 {
     uint64_t n;
 
+    if (cJSON_IsNull(v))
+        return true;
     if (!setting_json_whole(v, &n) || n < least || n > most)
         return false;
     *out = (uint32_t)n;
     return true;
 }
 
-static bool read_max_deliveries(const struct reading *b, const cJSON *v)
+static bool read_max_deliveries(const cJSON *v, void *to)
 {
-    return cJSON_IsNull(v) || read_number(v, 0, TRIES_MAX, &b->s->max_deliveries) ||
-           wrong(b, "max_deliveries", "a whole number up to 1000000, or 0 for no limit");
+    return read_number(v, 0, TRIES_MAX, &((struct reading *)to)->s->max_deliveries);
 }
 
-static bool read_max_in_flight(const struct reading *b, const cJSON *v)
+static bool read_max_in_flight(const cJSON *v, void *to)
 {
-    return cJSON_IsNull(v) || read_number(v, 1, IN_FLIGHT_MAX, &b->s->max_in_flight) ||
-           wrong(b, "max_in_flight", "a whole number from 1 to 100000");
+    return read_number(v, 1, IN_FLIGHT_MAX, &((struct reading *)to)->s->max_in_flight);
 }
 
-static bool read_backoff(const struct reading *b, const cJSON *v)
+static bool read_backoff(const cJSON *v, void *to)
 {
+    struct sub_settings *s = ((struct reading *)to)->s;
     uint64_t ms;
 
     if (!cJSON_IsArray(v) && !cJSON_IsNull(v))
-        goto bad;
+        return false;
+    s->backoffs = 0;
     for (const cJSON *i = v->child; i; i = i->next) {
-        if (b->s->backoffs == STORE_SUB_BACKOFFS || !setting_json_duration(i, &ms) ||
+        if (s->backoffs == STORE_SUB_BACKOFFS || !setting_json_duration(i, &ms) ||
             ms > BACKOFF_MAX_MS)
-            goto bad;
-        b->s->backoff_ms[b->s->backoffs++] = (uint32_t)ms;
+            return false;
+        s->backoff_ms[s->backoffs++] = (uint32_t)ms;
     }
     return true;
-bad:
-    return wrong(b, "backoff", "up to 8 durations, none above \"24h\": [\"1s\",\"10s\"]");
 }
 
-static bool read_ordering(const struct reading *b, const cJSON *v)
+static bool read_ordering(const cJSON *v, void *to)
 {
-    if (cJSON_IsNull(v) || (cJSON_IsString(v) && !strcmp(v->valuestring, "none")))
-        b->s->ordering = SUB_ORDER_NONE;
-    else if (cJSON_IsString(v) && !strcmp(v->valuestring, "key"))
-        b->s->ordering = SUB_ORDER_KEY;
-    else
-        return wrong(b, "ordering", "\"none\" or \"key\"");
-    return true;
+    struct sub_settings *s = ((struct reading *)to)->s;
+
+    s->ordering = setting_json_is(v, "key") ? SUB_ORDER_KEY : SUB_ORDER_NONE;
+    return cJSON_IsNull(v) || setting_json_is(v, "none") || s->ordering == SUB_ORDER_KEY;
 }
 
-static const struct {
-    const char *name;
-    bool (*read)(const struct reading *b, const cJSON *v);
-} settings[] = {
-    { "topic", read_topic },
-    { "start", read_start },
-    { "lease", read_lease },
-    { "max_deliveries", read_max_deliveries },
-    { "backoff", read_backoff },
-    { "dead_letter", read_dead_letter },
-    { "ordering", read_ordering },
-    { "max_in_flight", read_max_in_flight },
+static const struct setting_json settings[] = {
+    { .name = "topic", .other = read_topic, .expected = "the name of a topic" },
+    { .name = "start",
+      .other = read_start,
+      .expected = "\"earliest\", \"latest\", an offset, a time such as "
+                  "\"2026-01-02T03:04:05Z\", or a duration ago such as \"10m\"" },
+    { .name = "lease",
+      .other = read_lease,
+      .expected = "a duration up to \"12h\", such as \"30s\"" },
+    { .name = "max_deliveries",
+      .other = read_max_deliveries,
+      .expected = "a whole number up to 1000000, or 0 for no limit" },
+    { .name = "backoff",
+      .other = read_backoff,
+      .expected = "up to 8 durations, none above \"24h\": [\"1s\",\"10s\"]" },
+    { .name = "dead_letter",
+      .other = read_dead_letter,
+      .expected = "the name of a topic, or null" },
+    { .name = "ordering", .other = read_ordering, .expected = "\"none\" or \"key\"" },
+    { .name = "max_in_flight",
+      .other = read_max_in_flight,
+      .expected = "a whole number from 1 to 100000" },
 };
 
-static bool read_setting(const struct reading *b, const cJSON *v)
+static bool fits_together(struct request *r, const struct sub_settings *s)
 {
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        if (!strcmp(v->string, settings[i].name))
-            return settings[i].read(b, v);
-    return wrong(b, v->string,
-                 "one of topic, start, lease, max_deliveries, backoff, dead_letter, "
-                 "ordering, max_in_flight: there is no such setting");
-}
-
-static bool fits_together(const struct reading *b)
-{
-    const struct sub_settings *s = b->s;
+    const char *hubs = r->loop->broker->config->mercure_topic;
 
     if (!s->topic_len)
-        return wrong(b, "topic", "given");
-    if (bytes_eq(bytes_of(s->topic, s->topic_len),
-                 bytes_of(s->dead_letter, s->dead_letter_len)))
-        return wrong(b, "dead_letter", "another topic than \"topic\"");
-    return true;
+        reply_problem(r, PROBLEM_BAD_SETTING, "\"topic\" must be given.");
+    else if (bytes_eq(bytes_of(s->topic, s->topic_len),
+                      bytes_of(s->dead_letter, s->dead_letter_len)))
+        reply_problem(r, PROBLEM_BAD_SETTING,
+                      "\"dead_letter\" must be another topic than \"topic\".");
+    else if (bytes_eq(bytes_of(s->dead_letter, s->dead_letter_len), bytes_str(hubs)))
+        reply_problem(r, PROBLEM_RESERVED_TOPIC,
+                      "Topic %s is the log of the Mercure hub (mercure_topic), where nobody "
+                      "else publishes.",
+                      hubs);
+    return !r->reply.response;
 }
 
 bool subscription_json_settings(struct request *r, struct subscription_change *c,
                                 struct fetch_from *start)
 {
-    struct reading b = { r, &c->sub.settings, start };
+    struct reading to = { &c->sub.settings, start };
     cJSON *root = topic_json_object(r);
-    bool ok = root != NULL;
+    unsigned set = 0;
+    bool ok;
 
     *start = (struct fetch_from){ FETCH_EARLIEST, 0 };
-    b.s->lease_ms = LEASE_USUAL_MS;
-    b.s->max_in_flight = IN_FLIGHT_USUAL;
-    for (const cJSON *v = root ? root->child : NULL; v && ok; v = v->next)
-        ok = read_setting(&b, v);
+    to.s->lease_ms = LEASE_USUAL_MS;
+    to.s->max_in_flight = IN_FLIGHT_USUAL;
+    ok = root && setting_json_read(r, root, settings, sizeof settings / sizeof *settings,
+                                   &to, &set);
     cJSON_Delete(root);
-    return ok && fits_together(&b);
+    return ok && fits_together(r, to.s);
 }
 
 bool subscription_json_seek(struct request *r, struct fetch_from *to)
@@ -211,12 +207,6 @@ static void member(struct out *o, const char *name)
     out_text(o, "\":");
 }
 
-static void write_number(struct out *o, const char *name, uint64_t v)
-{
-    member(o, name);
-    out_u64(o, v);
-}
-
 static void write_duration(struct out *o, uint64_t ms)
 {
     char text[TEXT_NUMBER_ROOM];
@@ -231,7 +221,7 @@ static void write_settings(struct out *o, const struct sub_settings *s)
     out_str(o, bytes_of(s->topic, s->topic_len));
     member(o, "lease");
     write_duration(o, s->lease_ms);
-    write_number(o, "max_deliveries", s->max_deliveries);
+    out_member(o, "max_deliveries", s->max_deliveries);
     member(o, "backoff");
     for (unsigned i = 0; i < s->backoffs; i++) {
         out_text(o, i ? "," : "[");
@@ -245,16 +235,16 @@ static void write_settings(struct out *o, const struct sub_settings *s)
         out_text(o, "null");
     member(o, "ordering");
     out_str(o, bytes_str(orderings[s->ordering]));
-    write_number(o, "max_in_flight", s->max_in_flight);
+    out_member(o, "max_in_flight", s->max_in_flight);
 }
 
 static void write_counters(struct out *o, const struct sub_counters *c)
 {
-    write_number(o, "delivered", c->delivered);
-    write_number(o, "redelivered", c->redelivered);
-    write_number(o, "acked", c->acked);
-    write_number(o, "dead", c->dead);
-    write_number(o, "expired", c->expired);
+    out_member(o, "delivered", c->delivered);
+    out_member(o, "redelivered", c->redelivered);
+    out_member(o, "acked", c->acked);
+    out_member(o, "dead", c->dead);
+    out_member(o, "expired", c->expired);
 }
 
 void subscription_json_write(struct out *o, const struct sub_state *sub,
@@ -263,12 +253,12 @@ void subscription_json_write(struct out *o, const struct sub_state *sub,
     out_text(o, "{\"subscription\":");
     out_str(o, bytes_of(sub->name, sub->name_len));
     write_settings(o, &sub->settings);
-    write_number(o, "next", sub->next);
-    write_number(o, "lag", f->lag);
-    write_number(o, "in_flight", sub->in[DELIVERY_LEASED]);
-    write_number(o, "waiting", sub->in[DELIVERY_WAITING]);
-    write_number(o, "ready", sub->in[DELIVERY_READY]);
-    write_number(o, "held", sub->in[DELIVERY_HELD]);
+    out_member(o, "next", sub->next);
+    out_member(o, "lag", f->lag);
+    out_member(o, "in_flight", sub->in[DELIVERY_LEASED]);
+    out_member(o, "waiting", sub->in[DELIVERY_WAITING]);
+    out_member(o, "ready", sub->in[DELIVERY_READY]);
+    out_member(o, "held", sub->in[DELIVERY_HELD]);
     member(o, "oldest_unacked");
     if (f->oldest_ms)
         out_u64(o, f->oldest);

@@ -235,16 +235,193 @@ class Queue(Worker, BrokerTest):
         self.ack(a)
 
 
+class DeadLetters(Worker, BrokerTest):
+    def dead(self):
+        return self.broker.read(self.name + ".dead").json["messages"] if self.is_there() else []
+
+    def is_there(self):
+        return self.broker.ask("GET", "/v1/topics/%s.dead" % self.name).status == 200
+
+    def test_what_was_tried_often_enough_is_a_dead_letter_with_its_story(self):
+        self.make(max_deliveries=2, dead_letter=self.name + ".dead")
+        self.broker.offset(self.name, "bad", {"Message-Key": "k", "Message-Till": "7", "Content-Type": "text/plain"})
+        self.say("good")
+        for deliveries in (1, 2):
+            bad = self.receive(limit=1)[0]
+            self.assertEqual(bad["deliveries"], deliveries)
+            self.assertEqual(self.dead(), [])
+            self.settle("nack", bad)
+        m, = self.dead()
+        self.assertEqual((m["data"], m["key"], m["content_type"]), ("bad", "k", "text/plain"))
+        self.assertEqual(m["attributes"], {
+            "till": "7", "dead-letter-topic": self.name, "dead-letter-offset": "0", "dead-letter-deliveries": "2",
+            "dead-letter-subscription": self.name, "dead-letter-reason": "max_deliveries"})
+        self.assertEqual(self.data(), ["good"])
+        s = self.sub()
+        self.assertEqual((s["dead"], s["delivered"], s["redelivered"], s["lag"]), (1, 3, 1, 1))
+
+    def test_a_lease_that_runs_out_counts_as_a_try(self):
+        self.make(max_deliveries=1, dead_letter=self.name + ".dead", lease="50ms")
+        self.say("a")
+        self.receive()
+        until(self.dead, what="a dead letter")
+        self.assertEqual((self.receive(), self.sub()["lag"]), ([], 0))
+
+    def test_without_a_dead_letter_topic_it_is_dropped(self):
+        self.make()
+        self.say("a")
+        self.assertEqual(self.settle("reject", *self.receive()).status, 200)
+        self.assertEqual((self.receive(), self.sub()["dead"], self.sub()["lag"]), ([], 1, 0))
+
+    def test_while_there_is_no_place_it_is_kept_and_not_delivered(self):
+        self.broker.ask("PUT", "/v1/topics/%s.dead" % self.name, '{"max_messages":1}')
+        self.broker.offset(self.name + ".dead", "in the way")
+        self.make(dead_letter=self.name + ".dead")
+        self.say("a")
+        self.settle("reject", *self.receive())
+        s = self.sub()
+        self.assertEqual((self.receive(), s["lag"], s["waiting"], s["dead"]), ([], 1, 1, 0))
+        self.broker.ask("PATCH", "/v1/topics/%s.dead" % self.name, '{"max_messages":2}')
+        until(lambda: self.sub()["dead"] == 1, what="another try")
+        self.assertEqual([m["data"] for m in self.dead()], ["in the way", "a"])
+
+    def test_a_large_message_leaves_word_of_where_it_is(self):
+        self.make(dead_letter=self.name + ".dead")
+        self.broker.offset(self.name, b"x" * 3000000)
+        self.settle("reject", *self.receive())
+        m, = self.dead()
+        self.assertEqual((m["data"], m["attributes"]["dead-letter-size"]), ("", "3000000"))
+
+    def test_it_does_not_make_topics_where_that_is_not_wanted(self):
+        b, self.broker = self.broker, SoloBrokerTest.start(self, auto_create=False)
+        try:
+            self.broker.ask("PUT", "/v1/topics/t", "")
+            for body in ({"topic": "x"}, {"topic": "t", "dead_letter": "x"}):
+                self.assertProblem(self.broker.ask("PUT", self.path(), json.dumps(body)), 404, "topic_not_found")
+        finally:
+            self.broker = b
+
+    _stop = SoloBrokerTest._stop
+
+
+class ByKey(Worker, BrokerTest):
+    def test_one_of_a_key_at_a_time_and_other_keys_beside_it(self):
+        self.make(ordering="key")
+        for i in range(3):
+            self.say("a%d" % i, key="a")
+            self.say("b%d" % i, key="b")
+        self.say("free", "free")
+        first = self.receive()
+        self.assertEqual([m["data"] for m in first], ["a0", "b0", "free", "free"])
+        self.assertEqual((self.receive(), self.sub()["held"], self.sub()["lag"]), ([], 4, 8))
+        self.ack(first[0])
+        second = self.receive()
+        self.assertEqual([m["data"] for m in second], ["a1"])
+        self.settle("nack", *second)  # comes again, before a2
+        self.settle("reject", first[1])
+        self.assertEqual([m["data"] for m in self.receive()], ["a1", "b1"])
+
+    def test_a_stuck_key_stops_only_itself(self):
+        self.make(ordering="key", backoff=["1h"])
+        self.say("stuck", key="a")
+        self.settle("nack", *self.receive())
+        for i in range(50):
+            self.say("behind", key="a")
+            self.say(str(i), key="k%d" % i)
+        self.assertEqual(self.data(limit=1000), [str(i) for i in range(50)])
+        self.assertEqual(self.sub()["held"], 50)
+
+    def test_the_next_of_a_key_is_there_when_the_one_before_expires(self):
+        self.make(ordering="key", lease="100ms")
+        self.broker.offset(self.name, "short", {"Message-Key": "a", "TTL": "150ms"})
+        self.say("long", key="a")
+        self.receive(lease="1s")
+        self.assertEqual(self.data(wait=20), ["long"])
+
+    def test_workers_see_each_key_in_order(self):
+        """Eight workers, each slow in its own way; per key the acks are in order."""
+        self.make(ordering="key")
+        for i in range(60):
+            self.say(str(i), key=str(i % 5))
+        done, lock = [], threading.Lock()
+
+        def work():
+            with self.broker.client() as c:
+                while len(done) < 60:
+                    for m in self.receive_raw(client=c, limit=3, wait=1).json["messages"]:
+                        with lock:
+                            done.append((m["key"], int(m["data"])))
+                        a = c.ask("POST", self.path("ack"), json.dumps({"leases": [m["lease"]]}))
+                        assert a.status == 200, a
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        for key in range(5):
+            self.assertEqual([n for k, n in done if k == str(key)], list(range(key, 60, 5)))
+
+
+class Abandoned(Worker, SoloBrokerTest):
+    def test_a_subscription_that_nobody_asks_is_emptied_as_messages_expire(self):
+        b = self.start()
+        b.ask("PUT", "/v1/topics/" + self.name, '{"ttl":"2s"}')
+        self.make(ordering="key", lease="100ms")
+        for i in range(20):
+            self.say(str(i), key=str(i % 3))
+        self.assertEqual(len(self.receive()), 3)
+        self.assertEqual(self.sub()["held"], 17)
+        until(lambda: self.sub()["lag"] == 0, what="all expired")
+        s = self.sub()
+        self.assertEqual((s["in_flight"], s["waiting"], s["ready"], s["held"], s["expired"]), (0, 0, 0, 0, 20))
+
+    def test_deleting_it_frees_what_it_kept(self):
+        b = self.start()
+        self.make()
+        self.say(*[str(i) for i in range(50)])
+        self.receive(limit=50)
+        self.assertEqual(b.ask("DELETE", self.path()).status, 204)
+        self.assertProblem(self.receive_raw(), 404, "subscription_not_found")
+        self.make()
+        self.assertEqual(len(self.receive(limit=50)), 50)
+
+
 class Restarted(Worker, SoloBrokerTest):
     def test_leases_acks_and_counts_outlive_a_crash(self):
         b = self.start()
         self.make(lease="1h")
         self.say("a", "b", "c")
         a, bb, c = self.receive()
-        self.ack(b_ := bb)
+        self.ack(bb)
         self.settle("nack", c)
         b.kill()
         b.start()
         self.assertEqual([(m["data"], m["deliveries"]) for m in self.receive()], [("c", 2)])
         self.ack(a)
         self.assertEqual((self.receive(), self.sub()["acked"]), ([], 2))
+
+    def test_who_leaves_while_it_waits_takes_nothing_along(self):
+        b = self.start()
+        self.make()
+        clients = [b.client() for _ in range(20)]
+        for c in clients:
+            c.send(c.head("POST", self.path("receive") + "?wait=30", {"Content-Length": "0"}))
+        until(lambda: b.metric("sluice_readers_parked") == 20, what="twenty wait")
+        for c in clients:
+            c.close()
+        self.assertIdle(b)
+        self.say("a")
+        self.assertEqual([m["deliveries"] for m in self.receive()], [1])
+
+    def test_a_shutdown_answers_those_who_wait(self):
+        b = self.start()
+        self.make()
+        with b.client() as c:
+            c.send(c.head("POST", self.path("receive") + "?wait=30", {"Content-Length": "0"}))
+            until(lambda: b.metric("sluice_readers_parked") == 1, what="one waits")
+            b.terminate()
+            self.assertEqual(c.answer().json, {"messages": []})
+        b.wait_exit()
+        b.process = None
+        b.start()
+        self.assertEqual(self.sub()["lag"], 0)
