@@ -17,7 +17,7 @@
 
 static void wake(struct turn *t, const struct sub_state *sub)
 {
-    turn_wake(t, subscription_topic(sub));
+    turn_wake_subscription(t, bytes_of(sub->name, sub->name_len));
 }
 
 /* One more may be handed out from now on. */

@@ -120,6 +120,17 @@ static enum err take(struct pick *p)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* There is more, for those who were not woken because somebody else was: what may be leased
+ * has changed since they were counted. */
+static void wake_others(const struct pick *p)
+{
+    const struct topic_state *topic = p->t->ops->topic_state(p->topic);
+
+    if ((p->sub.in[DELIVERY_READY] && subscription_may_give(&p->sub, false)) ||
+        (p->sub.next < topic->next_offset && subscription_may_give(&p->sub, true)))
+        turn_wake_subscription(p->t, bytes_of(p->sub.name, p->sub.name_len));
+}
+
 static enum err save(struct pick *p)
 {
     enum err e = ERR_OK;
@@ -128,6 +139,8 @@ static enum err save(struct pick *p)
         e = p->t->ops->subs->save(p->t->store, &p->sub);
     if (e)
         return turn_spoil(p->t, e);
+    if (p->c->count)
+        wake_others(p);
     /* What it passed over stays passed over; the next turn goes on from there. */
     return p->steps >= STEPS_MAX && !p->c->count && !p->c->small ? ERR_BUSY : ERR_OK;
 }

@@ -134,7 +134,7 @@ static enum err change_run(struct job *j, struct turn *t)
     else if ((e = t->ops->subs->remove(t->store, &c->sub)))
         return turn_spoil(t, e);
     turn_trash(t);
-    turn_wake(t, subscription_topic(&c->sub));
+    turn_wake_subscription(t, name_of(&c->sub));
     return e;
 }
 

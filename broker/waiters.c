@@ -91,13 +91,21 @@ void waiters_part(struct waiters *w, unsigned loop)
     pthread_mutex_unlock(&in->lock);
 }
 
+static unsigned slot_of(uint32_t h, struct bytes name) /* FNV-1a */
+{
+    for (size_t i = 0; i < name.len; i++)
+        h = (h ^ ((const uint8_t *)name.data)[i]) * 16777619u;
+    return (h ^ h >> 15) & (WAITERS_SLOTS - 1);
+}
+
 unsigned waiters_slot(struct bytes topic)
 {
-    uint32_t h = 2166136261u; /* FNV-1a */
+    return slot_of(2166136261u, topic);
+}
 
-    for (size_t i = 0; i < topic.len; i++)
-        h = (h ^ ((const uint8_t *)topic.data)[i]) * 16777619u;
-    return (h ^ h >> 15) & (WAITERS_SLOTS - 1);
+unsigned waiters_subscription_slot(struct bytes name)
+{
+    return slot_of(2166136261u * 16777619u, name); /* as if a zero byte were in front */
 }
 
 void waiters_park(struct waiters *w, unsigned loop, unsigned slot)

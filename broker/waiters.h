@@ -31,6 +31,8 @@ void waiters_join(struct waiters *w, unsigned loop, struct mailbox *home,
 void waiters_part(struct waiters *w, unsigned loop);
 
 unsigned waiters_slot(struct bytes topic);
+/* Of those who wait for what a subscription gives again: others than its topic's. */
+unsigned waiters_subscription_slot(struct bytes name);
 
 void waiters_park(struct waiters *w, unsigned loop, unsigned slot);
 void waiters_leave(struct waiters *w, unsigned loop, unsigned slot);

@@ -55,17 +55,24 @@ struct writer {
     unsigned mailing_count;
 };
 
-void turn_wake(struct turn *t, struct bytes topic)
+static void wake_slot(struct writer *w, unsigned slot)
 {
-    struct writer *w = t->writer;
-    unsigned slot = waiters_slot(topic);
-
     if (w->wake_count && w->wakes[w->wake_count - 1] == slot)
         return;
     if (w->wake_count < WAKES_MAX)
         w->wakes[w->wake_count++] = slot;
     else
         w->wake_all = true;
+}
+
+void turn_wake(struct turn *t, struct bytes topic)
+{
+    wake_slot(t->writer, waiters_slot(topic));
+}
+
+void turn_wake_subscription(struct turn *t, struct bytes name)
+{
+    wake_slot(t->writer, waiters_subscription_slot(name));
 }
 
 void turn_due(struct turn *t, int64_t due_ms)

@@ -83,6 +83,8 @@ void writer_trash_released(struct writer *w);
 
 /* Inside run: readers of this topic are to be woken once the turn is committed. */
 void turn_wake(struct turn *t, struct bytes topic);
+/* Inside run: this subscription has something to give that is no news of its topic. */
+void turn_wake_subscription(struct turn *t, struct bytes name);
 /* Inside run: something becomes due at this time. */
 void turn_due(struct turn *t, int64_t due_ms);
 /* Inside run: there is something for store_trash_step. */

@@ -45,6 +45,14 @@ struct request_list {
     struct request *first;
 };
 
+#define LOOP_SHARES 64u /* a power of two */
+
+struct loop_share { /* of a subscription's messages, among those who are woken for them */
+    uint64_t hash;  /* of its name */
+    uint64_t round; /* loop.rounds; of another one: void */
+    uint64_t left;  /* messages that nobody was let go for yet */
+};
+
 struct loop {
     /* Set once. */
     struct broker *broker;
@@ -66,6 +74,10 @@ struct loop {
     unsigned outside_next;                         /* which is looked at next */
     struct request_list queued[LOOP_PARK_BUCKETS]; /* readers in theirs, by waiters_slot */
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
+    struct request_list receivers[LOOP_PARK_BUCKETS]; /* those of `parked` who wait for a
+                                                       * subscription, by its topic's slot */
+    uint64_t rounds;                        /* of waking */
+    struct loop_share shares[LOOP_SHARES];  /* in this round, by hash */
     struct request_list streams[LOOP_PARK_BUCKETS]; /* readers who stay, by waiters_slot */
     bool stream_in_line[LOOP_PARK_BUCKETS]; /* one of them stands in the read ledger's line */
     bool has_news[LOOP_PARK_BUCKETS];       /* for those of a slot, */

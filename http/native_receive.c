@@ -138,10 +138,15 @@ static void take_back(struct loop *l, const struct receive *c)
     settle_submit(l->broker->writer, s);
 }
 
+static void park(struct request *r)
+{
+    wait_park_receiver(r, subscription(r));
+}
+
 static void try_again(struct request *r)
 {
     if (!receive_look(r, time_is_over(r)))
-        wait_park(r);
+        park(r);
 }
 
 static void give(struct request *r, struct receive *c)
@@ -231,6 +236,39 @@ static void submit(struct request *r, struct grant grant)
 
 /* ---- is there a message? ---- */
 
+/* Of a thousand who wait only so many are let go in a round of waking as there are messages:
+ * the others stay, without a look. When another subscription takes the place of this one the
+ * count begins anew, and more are let go than need be. */
+static struct loop_share *share_of(struct request *r)
+{
+    struct bytes name = subscription(r);
+    uint64_t hash = 14695981039346656037ull; /* FNV-1a */
+    struct loop_share *s;
+
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ ((const uint8_t *)name.data)[i]) * 1099511628211ull;
+    s = &r->loop->shares[hash & (LOOP_SHARES - 1)];
+    if (s->hash != hash || s->round != r->loop->rounds)
+        *s = (struct loop_share){ hash, r->loop->rounds, UINT64_MAX };
+    return s;
+}
+
+/* Tells those who are woken in the same round how many messages there are, at most. */
+static void count_shares(struct request *r, const struct fetch *f,
+                         const struct sub_state *sub)
+{
+    uint64_t open = sub->settings.max_in_flight - sub->in[DELIVERY_LEASED];
+    uint64_t ahead = f->topic.next_offset - sub->next;
+    uint64_t all = sub->in[DELIVERY_READY] + (ahead < f->topic.live ? ahead : f->topic.live);
+    struct loop_share *share;
+
+    if (r->phase != REQUEST_PARKED)
+        return;
+    share = share_of(r);
+    if (share->left == UINT64_MAX)
+        share->left = all < open ? all : open;
+}
+
 /* What may be handed out next. ERR_NOT_FOUND: nothing now. One that is READY may be gone
  * from the log: the job sees to that, and needs hardly any room for it. */
 static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t *room)
@@ -316,6 +354,8 @@ static bool look(struct request *r, struct bytes name, bool last)
     }
     if (!e)
         e = room_needed(f, &sub, &room);
+    if (!e)
+        count_shares(r, f, &sub);
     fetch_end(f);
     if (e == ERR_NOT_FOUND && !last)
         return !name_topic(r, &sub);
@@ -334,7 +374,20 @@ static bool look(struct request *r, struct bytes name, bool last)
 
 bool receive_look(struct request *r, bool last)
 {
-    return look(r, subscription(r), last);
+    struct loop_share *share = share_of(r);
+    bool woken = r->phase == REQUEST_PARKED && !last;
+
+    if (!woken)
+        return look(r, subscription(r), last);
+    if (!share->left)
+        return false;
+    if (!look(r, subscription(r), false)) {
+        share->left = 0;
+        return false;
+    }
+    if (share->left)
+        share->left--;
+    return true;
 }
 
 /* ---- in ---- */
@@ -355,5 +408,5 @@ void receive_finish(struct request *r)
     r->answer.again = try_again;
     if (!look(r, request_topic(r), !r->read.until_ms || r->loop->broker->draining) &&
         !r->reply.response)
-        wait_park(r);
+        park(r);
 }

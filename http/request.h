@@ -85,11 +85,14 @@ struct request {
     const struct dialect *dialect; /* how problems are written; NULL: the native way */
     struct request *prev, *next; /* in one of the loop's lists, or none */
     struct request_list *list;
+    struct request *receiver_next, **receiver_link; /* in one of loop.receivers, or NULL */
     uint64_t id;
     char *topic;       /* decoded, with a closing 0; NULL: the route has none */
     uint64_t offset;   /* of the path */
     uint16_t topic_len;
-    uint16_t slot;     /* OUTSIDE, PARKED, QUEUED: of its topic */
+    uint16_t slot;     /* OUTSIDE, PARKED, QUEUED: of its topic, or PARKED for a subscription:
+                        * of that, */
+    uint16_t topic_slot; /* ... and of its topic */
     uint8_t phase;     /* enum request_phase */
     bool suspended;
     bool watched; /* its socket is in the loop's epoll set */

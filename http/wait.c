@@ -71,9 +71,25 @@ void wait_resume(struct request *r)
     r->loop->progress = true;
 }
 
+/* No longer counted for its slots. */
+static void leave_slots(struct request *r)
+{
+    struct waiters *w = r->loop->broker->waiters;
+
+    waiters_leave(w, r->loop->index, r->slot);
+    if (!r->receiver_link)
+        return;
+    waiters_leave(w, r->loop->index, r->topic_slot);
+    *r->receiver_link = r->receiver_next;
+    if (r->receiver_next)
+        r->receiver_next->receiver_link = r->receiver_link;
+    r->receiver_next = NULL;
+    r->receiver_link = NULL;
+}
+
 void wait_unpark(struct request *r)
 {
-    waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
+    leave_slots(r);
     metric_add(METRIC_READERS_PARKED, -1);
     request_list_remove(r);
     r->phase = REQUEST_REPLY;
@@ -163,24 +179,49 @@ static void time_over(struct timer *t)
 
 /* ---- parked ---- */
 
-void wait_park(struct request *r)
+/* It is counted for its slots: a commit from here on wakes us; one just before is seen by
+ * this look. */
+static void look_and_park(struct request *r)
 {
-    unsigned slot = waiters_slot(request_topic(r));
-
     ledger_release(&r->answer.room.grant); /* who waits for others holds nothing */
     r->answer.until_ms = 0;
-    r->slot = (uint16_t)slot;
-    waiters_park(r->loop->broker->waiters, r->loop->index, slot);
-    /* A commit from here on wakes us; one just before is seen by this look. */
     if (r->route->look(r, false) || r->reply.response) {
-        waiters_leave(r->loop->broker->waiters, r->loop->index, slot);
+        leave_slots(r);
         r->loop->last_woken = NULL; /* it is gone when others are woken */
         return;
     }
     r->phase = REQUEST_PARKED;
-    request_list_add(&r->loop->parked[slot], r);
+    request_list_add(&r->loop->parked[r->slot], r);
     metric_add(METRIC_READERS_PARKED, 1);
     wait_suspend(r, r->read.until_ms);
+}
+
+static void enter_slot(struct request *r, unsigned slot)
+{
+    r->slot = (uint16_t)slot;
+    waiters_park(r->loop->broker->waiters, r->loop->index, slot);
+}
+
+void wait_park(struct request *r)
+{
+    enter_slot(r, waiters_slot(request_topic(r)));
+    look_and_park(r);
+}
+
+void wait_park_receiver(struct request *r, struct bytes subscription)
+{
+    unsigned slot = waiters_slot(request_topic(r));
+    struct request **first = &r->loop->receivers[slot].first;
+
+    enter_slot(r, waiters_subscription_slot(subscription));
+    r->topic_slot = (uint16_t)slot;
+    waiters_park(r->loop->broker->waiters, r->loop->index, slot);
+    r->receiver_next = *first;
+    r->receiver_link = first;
+    if (*first)
+        (*first)->receiver_link = &r->receiver_next;
+    *first = r;
+    look_and_park(r);
 }
 
 static void look_at(struct request_list *list, bool last)
@@ -194,6 +235,19 @@ static void look_at(struct request_list *list, bool last)
     }
 }
 
+/* Also those who have just been looked at for another reason: a look more does no harm. One
+ * of them may be on its way to being parked. */
+static void look_at_receivers(struct request_list *list)
+{
+    struct request *r = list->first, *next;
+
+    for (; r; r = next) {
+        next = r->receiver_next;
+        if (r->phase == REQUEST_PARKED && r->route->look(r, false))
+            looked(r);
+    }
+}
+
 /* Answers are shared among those woken at the same time only: one who asks later must not
  * get what was true before. */
 void wait_woken(void *loop, unsigned slot)
@@ -202,8 +256,11 @@ void wait_woken(void *loop, unsigned slot)
     unsigned first = slot < LOOP_PARK_BUCKETS ? slot : 0;
     unsigned end = slot < LOOP_PARK_BUCKETS ? slot + 1 : LOOP_PARK_BUCKETS;
 
-    for (unsigned i = first; i < end; i++)
+    l->rounds++;
+    for (unsigned i = first; i < end; i++) {
         look_at(&l->parked[i], false);
+        look_at_receivers(&l->receivers[i]);
+    }
     l->last_woken = NULL;
     sse_stream_woken(l, first, end);
 }

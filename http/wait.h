@@ -34,6 +34,9 @@ void wait_aside(struct request *r);
  * of its topic until r->read.until_ms. */
 void wait_park(struct request *r);
 
+/* The same for what a subscription of its topic gives, new or again. */
+void wait_park_receiver(struct request *r, struct bytes subscription);
+
 /* Out of the parked, without an answer; it stays suspended. */
 void wait_unpark(struct request *r);
 
