@@ -185,19 +185,18 @@ enum err fetch_blob(struct fetch *f, uint64_t blob_id, uint64_t at, void *to, si
 enum err fetch_lag(struct fetch *f, const struct sub_state *sub, uint64_t *lag)
 {
     const struct topic_state *t = &f->topic;
-    uint64_t earliest, ahead = 0;
-    enum err e = ERR_OK;
+    struct store_entry m;
+    enum err e;
 
     *lag = 0;
     for (unsigned i = 0; i < DELIVERY_STATES; i++)
         *lag += sub->in[i];
-    if (!t->id || sub->next >= t->next_offset)
+    if (!t->id)
         return ERR_OK;
-    e = fetch_earliest(f, &earliest);
-    if (sub->next <= earliest)
-        ahead = t->live;
-    else
-        ahead = t->next_offset - sub->next;
-    *lag += ahead < t->live ? ahead : t->live;
-    return e;
+    f->positioned = false;
+    e = fetch_next(f, sub->next, &m);
+    f->positioned = false;
+    if (!e)
+        *lag += t->next_offset - m.offset < t->live ? t->next_offset - m.offset : t->live;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }

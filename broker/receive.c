@@ -96,8 +96,15 @@ static enum err take_one_new(struct pick *p)
         p->changed = true;
         return ERR_OK;
     }
+    if (e == ERR_NOT_FOUND) { /* whatever lay between is gone */
+        uint64_t end = p->t->ops->topic_state(p->topic)->next_offset;
+
+        p->changed |= p->sub.next < end;
+        p->sub.next = p->sub.next < end ? end : p->sub.next;
+        return e;
+    }
     if (e)
-        return e == ERR_NOT_FOUND ? e : turn_spoil(p->t, e);
+        return turn_spoil(p->t, e);
     if (!fits(p, &m.record))
         return ERR_OK;
     p->sub.next = m.offset + 1;
