@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #define ALLOCATOR_BYTES 96u /* what the allocator takes beside three pieces of memory */
-#define LOOKS_MOST      512u /* messages that a view does not want, in one go */
 
 static uint64_t key_of(const struct sse_want *w)
 {
@@ -117,6 +116,17 @@ static bool fits(const struct sse_want *w, const struct out *o, const struct rec
     return !o || o->len + most_of(w, r) <= o->limit;
 }
 
+/* False: it has done enough. */
+static bool may_look(struct sse_view *v)
+{
+    if (!v)
+        return true;
+    if (!v->work)
+        return false;
+    v->work -= v->work < SSE_LOOK_WORK ? v->work : SSE_LOOK_WORK;
+    return true;
+}
+
 /* The first at or after `offset` that is wanted, and fits. ERR_NOT_FOUND: w->reached. */
 static enum err look(struct sse_want *w, uint64_t offset, unsigned index,
                      const struct out *o, struct store_entry *m)
@@ -125,7 +135,7 @@ static enum err look(struct sse_want *w, uint64_t offset, unsigned index,
     enum err e;
 
     w->reached = offset;
-    for (unsigned looks = 0; !v || looks < LOOKS_MOST; looks++) {
+    while (may_look(v)) {
         e = fetch_next(&w->loop->fetch, w->reached, m);
         if (e)
             return e;

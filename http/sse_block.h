@@ -19,6 +19,7 @@
 
 #define SSE_BLOCK_BYTES (32u << 10)
 #define SSE_MARKS       64u
+#define SSE_LOOK_WORK   32u
 
 struct store_entry;
 
@@ -27,7 +28,9 @@ struct sse_view {
     uint64_t key;   /* those with the same key see the same; not 0 */
     uint64_t until; /* offsets from here on are not looked at */
     bool marks;     /* of each event, so that one may send some of them; it is not shared by key */
-    /* Called once for each message, in order; `index`: of its event in the block. */
+    unsigned work;  /* that may be done for one block. Each message looked at takes SSE_LOOK_WORK */
+    /* Called once for each message, in order; `index`: of its event in the block. May take more
+     * of `work`, also more than there is: then it was the last. */
     bool (*wants)(struct sse_view *v, unsigned index, const struct record *r);
     size_t (*most)(const struct record *r);
     void (*put)(struct out *o, const struct record *r);

@@ -21,6 +21,8 @@
 
 #define FROM(ptr, type, field) ((type *)((char *)(ptr)-offsetof(type, field)))
 
+#define WORK 16384u /* for a slice: 512 messages that nobody wants, or a few milliseconds of matching */
+
 struct mercure_hub {
     struct loop *loop;
     struct mercure_sets sets;
@@ -74,25 +76,38 @@ static void mark(void *arg, struct mercure_set *s)
     round->hit = true;
 }
 
+static void take_work(struct sse_view *v, uint64_t work)
+{
+    v->work -= work < v->work ? (unsigned)work : v->work;
+}
+
 static bool anybody_wants(struct sse_view *v, unsigned index, const struct record *r)
 {
     struct round *round = (struct round *)v;
+    struct mercure_sets *sets = &round->hub->sets;
+    uint64_t before = sets->work;
     struct mercure_update u;
 
     if (mercure_update_of(r, &u))
         return false;
     round->index = index;
     round->hit = false;
-    mercure_sets_match(&round->hub->sets, &u, mark, round);
+    mercure_sets_match(sets, &u, mark, round);
+    take_work(v, sets->work - before);
     return round->hit;
 }
 
 static bool set_wants(struct sse_view *v, unsigned index, const struct record *r)
 {
+    struct mercure_set *set = ((struct behind *)v)->set;
+    uint64_t before = set->all->work;
     struct mercure_update u;
+    bool wants;
 
     (void)index;
-    return !mercure_update_of(r, &u) && mercure_set_wants(((struct behind *)v)->set, &u);
+    wants = !mercure_update_of(r, &u) && mercure_set_wants(set, &u);
+    take_work(v, set->all->work - before);
+    return wants;
 }
 
 static size_t most(const struct record *r)
@@ -166,6 +181,7 @@ static enum err take_slice(struct mercure_hub *h)
     do {
         h->rounds++;
         h->hit = NULL;
+        round.view.work = WORK;
         want.ask = 0;
         e = sse_block_take(&want, &h->room.grant, &h->slice);
     } while (e == ERR_BUSY && want.ask && !(e = stand(h, want.ask)));
@@ -335,6 +351,7 @@ static enum err take_behind(struct request *r, size_t *room)
     struct sse_block *b = NULL;
     struct behind behind = { .view = { .key = s->set->number,
                                        .until = h->head,
+                                       .work = WORK / 2, /* there may be many */
                                        .wants = set_wants,
                                        .most = most,
                                        .put = put },

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define ALLOCATOR_BYTES 32u /* what the allocator takes beside a piece of memory, at most */
+#define STEPS_IN_A_WORK 64u
 
 struct mercure_node {
     struct mercure_node *next_in_bucket;
@@ -237,11 +238,17 @@ static enum err open_set(struct mercure_sets *t, struct mercure_set *s)
 static enum err take_all(struct mercure_sets *t, const struct bytes *texts, unsigned count,
                          bool exact, struct mercure_node **to, unsigned *taken)
 {
+    size_t templates = 0;
     enum err e = ERR_OK;
 
     for (unsigned i = 0; i < count && !e; i++) {
         e = take_selector(t, texts[i], exact, &to[*taken]);
-        *taken += !e;
+        if (e)
+            break;
+        if (mercure_selector_kind(to[(*taken)++]->selector) == MERCURE_SELECTOR_TEMPLATE)
+            templates += texts[i].len;
+        if (templates > MERCURE_TEMPLATES_MAX)
+            e = ERR_TOO_BIG;
     }
     return e;
 }
@@ -325,31 +332,35 @@ struct bytes mercure_set_topic(const struct mercure_set *s, unsigned i)
 
 /* ---- updates ---- */
 
-static bool matches_any(const struct mercure_selector *selector,
+static bool matches_any(struct mercure_sets *t, const struct mercure_selector *selector,
                         const struct mercure_update *u)
 {
     struct mercure_topics at = mercure_topics(u);
+    bool matches = false;
     struct bytes topic;
+    size_t steps;
 
-    while (mercure_topics_next(&at, &topic))
-        if (mercure_selector_matches(selector, topic))
-            return true;
-    return false;
+    while (!matches && mercure_topics_next(&at, &topic)) {
+        matches = mercure_selector_walk(selector, topic, &steps);
+        t->work += 1 + steps / STEPS_IN_A_WORK;
+    }
+    return matches;
 }
 
 /* Once for an update, however many sets have this selector. */
-static bool judge(struct mercure_node *n, const struct mercure_update *u, uint64_t number)
+static bool judge(struct mercure_sets *t, struct mercure_node *n,
+                  const struct mercure_update *u)
 {
-    if (n->judged != number)
-        n->matches = matches_any(n->selector, u);
-    n->judged = number;
+    if (n->judged != t->updates)
+        n->matches = matches_any(t, n->selector, u);
+    n->judged = t->updates;
     return n->matches;
 }
 
-static bool may_see(struct mercure_set *s, const struct mercure_update *u, uint64_t number)
+static bool may_see(struct mercure_set *s, const struct mercure_update *u)
 {
     for (unsigned i = s->topics; u->is_private && i < s->topics + (unsigned)s->claims; i++)
-        if (judge(s->nodes[i], u, number))
+        if (judge(s->all, s->nodes[i], u))
             return true;
     return !u->is_private;
 }
@@ -369,7 +380,7 @@ static void tell(const struct match *m, struct mercure_node *n)
         if (use->set->judged == number)
             continue;
         use->set->judged = number;
-        if (may_see(use->set, m->update, number))
+        if (may_see(use->set, m->update))
             m->hit(m->arg, use->set);
     }
 }
@@ -395,14 +406,14 @@ void mercure_sets_match(struct mercure_sets *t, const struct mercure_update *u,
     while (mercure_topics_next(&at, &topic))
         tell_exact(&m, topic);
     for (struct mercure_node *n = t->templates; n; n = n->next_template)
-        if (n->uses && judge(n, u, t->updates))
+        if (n->uses && judge(t, n, u))
             tell(&m, n);
 }
 
 bool mercure_set_may_see(const struct mercure_set *s, const struct mercure_update *u)
 {
     for (unsigned i = s->topics; u->is_private && i < s->topics + (unsigned)s->claims; i++)
-        if (matches_any(s->nodes[i]->selector, u))
+        if (matches_any(s->all, s->nodes[i]->selector, u))
             return true;
     return !u->is_private;
 }
@@ -410,7 +421,7 @@ bool mercure_set_may_see(const struct mercure_set *s, const struct mercure_updat
 bool mercure_set_wants(const struct mercure_set *s, const struct mercure_update *u)
 {
     for (unsigned i = 0; i < s->topics; i++)
-        if (matches_any(s->nodes[i]->selector, u))
+        if (matches_any(s->all, s->nodes[i]->selector, u))
             return mercure_set_may_see(s, u);
     return false;
 }

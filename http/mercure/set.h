@@ -35,6 +35,7 @@ struct mercure_sets {
     uint8_t secret[16];
     uint64_t updates; /* that were matched */
     uint64_t opened;  /* sets */
+    uint64_t work;    /* that matching took: 1 for a selector and a topic, and for 64 steps */
     int64_t complained_ms; /* when it was logged that they are full (subscribe.c) */
     struct mercure_node *templates;
     struct mercure_node *selectors[MERCURE_SELECTOR_BUCKETS];
@@ -67,7 +68,12 @@ struct mercure_wish { /* what a subscriber asks for; lent for the call */
 void mercure_sets_init(struct mercure_sets *t, struct ledger *ledger, size_t most,
                        const uint8_t secret[16]);
 
-/* ERR_BUSY: there is no room for it. ERR_NO_MEMORY. *out is to be left. */
+/* Bytes of all templates of a wish, among the topics or among the claims. What an update costs a
+ * loop grows with them, and a subscriber need not even have a token. */
+#define MERCURE_TEMPLATES_MAX 8192u
+
+/* ERR_BUSY: there is no room for it. ERR_TOO_BIG: more than MERCURE_TEMPLATES_MAX. ERR_NO_MEMORY.
+ * *out is to be left. */
 MUST_CHECK enum err mercure_sets_join(struct mercure_sets *t, const struct mercure_wish *wish,
                                       struct mercure_set **out);
 /* NULL is fine. */

@@ -134,6 +134,10 @@ static bool join(struct request *r, const struct mercure_wish *wish,
 
     if (e == ERR_BUSY)
         refuse_full(r, mercure_hub_sets(h));
+    else if (e == ERR_TOO_BIG)
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "More than %u bytes of templates, in \"topic\" or in the token.",
+                      MERCURE_TEMPLATES_MAX);
     else if (e)
         reply_store_error(r, e);
     return !e;

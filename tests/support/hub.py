@@ -36,7 +36,7 @@ class Subscriber(sse.Stream):
 
     def opened(self):
         while not self.comments:
-            assert self.more(), self.head
+            assert self.more() and self.head[0].split()[1] == "200", self.head
         return self
 
     def ids(self, count):

@@ -104,6 +104,40 @@ Test(mercure_hub, what_nobody_wants_is_passed_over_however_much_it_is)
     then_all_is_given_back();
 }
 
+static struct mercure_set *templates[400];
+
+/* Sets of subscribers who are not there: what counts is that their templates are tried. */
+static void given_many_templates(void)
+{
+    struct mercure_sets *sets = mercure_hub_sets(mercure_hub_of(&loop));
+    char text[64];
+
+    for (unsigned i = 0; i < 400; i++) {
+        struct bytes topic = bytes_of(text, (size_t)sprintf(text, "none/%u/{x}", i));
+        struct mercure_wish wish = { .topics = &topic, .topic_count = 1 };
+
+        OK(mercure_sets_join(sets, &wish, &templates[i]));
+    }
+}
+
+Test(mercure_hub, a_slice_ends_when_matching_it_has_taken_long)
+{
+    unsigned first;
+
+    subscribes(&a, "x", NULL);
+    given_many_templates();
+    publishes_numbers(60, 10);
+    first = next_slice(&a);
+    cr_assert(ge(uint, first, 30)); /* 400 and a look for each event */
+    cr_assert(le(uint, first, 40));
+    turns();
+    cr_assert(eq(uint, next_slice(&a), 60));
+    for (unsigned i = 0; i < 400; i++)
+        mercure_set_leave(templates[i]);
+    leaves(&a);
+    then_all_is_given_back();
+}
+
 /* ---- who cannot take it ---- */
 
 Test(mercure_hub, falls_behind_in_the_middle_of_a_slice_and_reads_the_rest_from_the_log)

@@ -258,3 +258,54 @@ Test(mercure_set, tells_those_and_only_those_who_want_it)
         mercure_set_leave(s[i]);
     then_all_is_given_back();
 }
+
+/* ---- templates, which cost more than texts ---- */
+
+static enum err join_long(unsigned topics, unsigned claims, const char *end,
+                          struct mercure_set **out)
+{
+    static char texts[20][1025];
+    struct bytes all[20];
+    struct mercure_wish wish = { .topics = all,
+                                 .topic_count = topics,
+                                 .claims = all + topics,
+                                 .claim_count = claims };
+
+    for (unsigned i = 0; i < topics + claims; i++) {
+        memset(texts[i], 'a' + (int)i, 1024);
+        memcpy(texts[i] + 1024 - strlen(end), end, strlen(end));
+        all[i] = bytes_of(texts[i], 1024);
+    }
+    return mercure_sets_join(&sets, &wish, out);
+}
+
+Test(mercure_set, the_templates_of_one_wish_are_bounded)
+{
+    struct mercure_set *most, *none, *texts;
+
+    cr_assert(eq(int, join_long(8, 8, "{x}", &most), ERR_OK));
+    mercure_set_leave(most);
+    cr_assert(eq(int, join_long(9, 0, "{x}", &none), ERR_TOO_BIG));
+    cr_assert(eq(int, join_long(1, 9, "{x}", &none), ERR_TOO_BIG));
+    cr_assert(eq(sz, paid(), 0));
+    cr_assert(eq(int, join_long(10, 10, "xyz", &texts), ERR_OK));
+    mercure_set_leave(texts);
+    then_all_is_given_back();
+}
+
+Test(mercure_set, counts_what_matching_took)
+{
+    struct mercure_set *a = asks("https://example.com/{id}", "b", NULL);
+    struct mercure_update u = { .id = bytes_str("i"),
+                                .topic = bytes_str("https://example.com/1"),
+                                .alternates = bytes_str("c\nd") };
+
+    cr_assert(mercure_set_wants(a, &u));
+    cr_assert(ge(u64, sets.work, 1));
+    sets.work = 0;
+    u.topic = bytes_str("e");
+    cr_assert(not(mercure_set_wants(a, &u)));
+    cr_assert(eq(u64, sets.work, 6)); /* two selectors, three topics, no steps */
+    mercure_set_leave(a);
+    then_all_is_given_back();
+}
