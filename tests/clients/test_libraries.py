@@ -5,7 +5,7 @@ import urllib.parse
 import jwt
 from hub import HUB, HubTest
 from listener import Listener
-from sluicetest import SoloBrokerTest, free_port
+from sluicetest import SoloBrokerTest
 
 TOPIC = "https://example.com/books/1"
 BOOKS = "https://example.com/books/{id}"
@@ -24,18 +24,6 @@ class LibraryTest(HubTest, SoloBrokerTest):
         one = Listener(self.library, self.broker.url + url, headers, types, **{**self.options, **options})
         self.addCleanup(one.close)
         return one
-
-    def away(self, work):
-        """The broker stops; `work` is done at another address; it comes back to where its listeners look for it."""
-        home = self.broker.port
-        self.broker.stop()
-        self.broker.port = free_port()
-        self.broker.start()
-        done = work()
-        self.broker.stop()
-        self.broker.port = home
-        self.broker.start()
-        return done
 
 
 class AtTheHub:
@@ -83,7 +71,7 @@ class AtTheHub:
         one = self.subscribe().opened()
         seen = [self.update("0", private="on", retry="50")]
         one.has(seen)
-        seen += self.away(lambda: [self.update(str(i), private="on") for i in range(1, 101)])
+        seen += self.broker.away(lambda: [self.update(str(i), private="on") for i in range(1, 101)])
         seen += [self.update(str(i), private="on") for i in range(101, 151)]  # it may be back or not
         one.has(seen)
         seen.append(self.update("the last"))
@@ -92,7 +80,7 @@ class AtTheHub:
     def test_after_it_had_nothing_it_misses_what_was_published_while_it_was_away_and_no_more(self):
         """It knows no id: only what comes when it is back is for it."""
         one = self.subscribe().opened()
-        self.away(lambda: self.update("missed"))
+        self.broker.away(lambda: self.update("missed"))
         one.opened(2)
         one.has([self.update("new")])
 
@@ -133,7 +121,7 @@ class AtATopic:
     def test_a_hundred_messages_while_it_is_away_come_once_each(self):
         seen = self.send("first")
         one = self.stream().has(seen)
-        seen += self.away(lambda: self.send(*map(str, range(100))))
+        seen += self.broker.away(lambda: self.send(*map(str, range(100))))
         seen += self.send(*map(str, range(100, 150)))
         one.has(seen)
         seen += self.send("the last")

@@ -329,6 +329,18 @@ class Broker:
         self.settings.update(settings)
         self.start()
 
+    def away(self, work):
+        """Stops; does `work` where its clients do not find it; comes back to where they look. What `work` gives."""
+        home = self.port
+        self.stop()
+        self.port = free_port()
+        self.start()
+        done = work()
+        self.stop()
+        self.port = home
+        self.start()
+        return done
+
     def remove(self):
         self.kill()
         shutil.rmtree(self.own, ignore_errors=True)
