@@ -1,5 +1,7 @@
 #include "ops.h"
 
+#include "embedded.h"
+
 #include "base/clock.h"
 #include "config_table.h"
 #include "metrics.h"
@@ -378,4 +380,9 @@ void ops_limits(struct request *r)
     put_settings(&o, b->tune);
     out_text(&o, "}\n");
     send_text(r, &o, "application/json");
+}
+
+void ops_openapi(struct request *r)
+{
+    (void)embedded_reply(r, &openapi_files[0]);
 }

@@ -1,5 +1,7 @@
 #include "page.h"
 
+#include "embedded.h"
+
 /* 'self' is this broker: the page's own files, and the API that it asks. Text never becomes
  * markup (trusted-types), forms go nowhere, and nobody puts the page into a frame. */
 #define POLICY                                                                         \
@@ -12,27 +14,14 @@ bool page_is_on(const struct config *c)
     return c->page;
 }
 
-/* If-None-Match is a list of tags, weak ones too, or a star. */
-static bool is_known(const struct request *r, const struct page_file *f)
+static void answer(struct request *r, const struct embedded_file *f)
 {
-    const char *tags = request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH);
-
-    return tags && (strstr(tags, f->etag) || !strcmp(tags, "*"));
-}
-
-static void answer(struct request *r, const struct page_file *f)
-{
-    if (is_known(r, f)) {
-        reply_empty(r, MHD_HTTP_NOT_MODIFIED);
-    } else {
-        reply_static(r, MHD_HTTP_OK, f->content_type, bytes_of(f->data, f->len));
-        reply_header(r, "Content-Security-Policy", POLICY);
-        reply_header(r, "X-Frame-Options", "DENY");
-        reply_header(r, "X-Content-Type-Options", "nosniff");
-        reply_header(r, "Referrer-Policy", "no-referrer");
-    }
-    reply_header(r, MHD_HTTP_HEADER_ETAG, f->etag);
-    reply_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache"); /* kept, but asked for */
+    if (!embedded_reply(r, f))
+        return;
+    reply_header(r, "Content-Security-Policy", POLICY);
+    reply_header(r, "X-Frame-Options", "DENY");
+    reply_header(r, "X-Content-Type-Options", "nosniff");
+    reply_header(r, "Referrer-Policy", "no-referrer");
 }
 
 void page_index(struct request *r)
@@ -45,7 +34,7 @@ void page_take_file(struct request *r, const struct route *route,
                     const struct route_names *names)
 {
     (void)route;
-    for (const struct page_file *f = page_files + 1; f->name; f++) {
+    for (const struct embedded_file *f = page_files + 1; f->name; f++) {
         if (bytes_eq(names->name[0], bytes_str(f->name))) {
             r->offset = (uint64_t)(f - page_files);
             return;

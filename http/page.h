@@ -1,10 +1,7 @@
 /*
  * page - the page for trying things out: GET / and the files that it is made of.
  *
- * The files in http/page/ are part of the program: the build makes C arrays of them
- * (page/embed.cmake). They are answered from there, without a copy, and need no grant. They
- * are the same until the program is another one, so a browser asks by the file's tag and is
- * told 304.
+ * The files in http/page/ are part of the program (embedded.h).
  *
  * A message is somebody else's text. The page only ever shows it as text, and its
  * Content-Security-Policy lets the browser run, load and ask nothing that is not ours.
@@ -16,17 +13,6 @@
 
 #include "config.h"
 #include "router.h"
-
-struct page_file {
-    const char *name;         /* "main.js" */
-    const char *content_type;
-    const char *etag;         /* with its quotes */
-    const unsigned char *data;
-    size_t len;
-};
-
-/* The first is index.html; ends with name NULL. */
-extern const struct page_file page_files[];
 
 /* The setting `page`: where it is off the routes are not there. */
 bool page_is_on(const struct config *c);

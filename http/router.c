@@ -204,5 +204,5 @@ void router_match(struct request *r, const char *method, const char *url)
                       "There is no route for this path; the routes are under /v1/topics, "
                       "/v1/subscriptions, /v1/namespaces, /v1/limits, /topics/persistent and "
                       "/topics/non-persistent (to produce and to consume as with Pulsar), "
-                      "/healthz, /readyz and /metrics.");
+                      "/healthz, /readyz, /metrics and /openapi.json.");
 }

@@ -50,6 +50,7 @@ const struct route routes[] = {
     { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },
     { "GET", "/readyz", NULL, NULL, ops_readyz, NULL },
     { "GET", "/metrics", NULL, NULL, ops_metrics, NULL },
+    { "GET", "/openapi.json", NULL, NULL, ops_openapi, NULL },
     { "POST", "/topics/persistent/{tenant}/{namespace}/{topic}", NULL,
       pulsar_publish_start, pulsar_publish_finish, NULL, pulsar_take_topic,
       &dialect_pulsar },

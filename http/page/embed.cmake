@@ -1,10 +1,12 @@
-# cmake -DFOLDER=http/page -DNAMES=index.html,main.js -DOUT=page_files.c -P embed.cmake
-# The files as C arrays in the order given (page.h), each with its type, by the end of its name,
+# cmake -DFOLDER=http/page -DNAMES=index.html,main.js -DTABLE=page_files -DOUT=page_files.c
+#       -P embed.cmake
+# The files as C arrays in the order given (embedded.h), each with its type, by the end of its name,
 # and a tag that is a hash of its bytes.
 set(type_html "text/html; charset=utf-8")
 set(type_css "text/css; charset=utf-8")
 set(type_js "text/javascript; charset=utf-8")
 set(type_svg "image/svg+xml")
+set(type_json "application/json")
 
 string(REPLACE "," ";" names "${NAMES}")
 string(REPEAT "." 90 line) # 18 bytes: 0x00,
@@ -27,10 +29,10 @@ foreach(name IN LISTS names)
   math(EXPR n "${n} + 1")
 endforeach()
 
-file(WRITE "${OUT}" "/* Made from http/page/ by embed.cmake. */
-#include \"page.h\"
+file(WRITE "${OUT}" "/* Made by http/page/embed.cmake. */
+#include \"embedded.h\"
 
-${arrays}const struct page_file page_files[] = {
+${arrays}const struct embedded_file ${TABLE}[] = {
 ${rows}    { 0 },
 };
 ")

@@ -11,8 +11,8 @@ list(JOIN page_names "," page_names)
 
 add_custom_command(
   OUTPUT ${page_made}
-  COMMAND ${CMAKE_COMMAND} -DFOLDER=${page_folder} -DNAMES=${page_names} -DOUT=${page_made}
-          -P ${page_folder}/embed.cmake
+  COMMAND ${CMAKE_COMMAND} -DFOLDER=${page_folder} -DNAMES=${page_names}
+          -DTABLE=page_files -DOUT=${page_made} -P ${page_folder}/embed.cmake
   DEPENDS ${page_paths} ${page_folder}/embed.cmake
   VERBATIM)
 target_sources(http PRIVATE ${page_made})

@@ -1,4 +1,5 @@
 """Do the documents, openapi.yaml and the broker name the same routes and the same codes?"""
+import json
 import os
 import re
 import urllib.error
@@ -102,6 +103,99 @@ def source_routes(root):
     return {"%s %s" % (method, shape(path) + (verb and ":" + verb)) for method, path, verb in rows}
 
 
+def sources(root):
+    for folder in ("http", "http/mercure"):
+        for name in sorted(os.listdir(os.path.join(root, folder))):
+            if name.endswith(".c"):
+                yield read(root, os.path.join(folder, name))
+
+
+def header_name(literal):
+    """Of "TTL" or MHD_HTTP_HEADER_IF_MATCH, in lower case."""
+    return literal.strip('"').replace("MHD_HTTP_HEADER_", "").replace("_", "-").lower()
+
+
+# HTTP's own, which no operation describes.
+PLAIN_HTTP = set("""accept content-type content-length transfer-encoding expect connection origin referer
+    access-control-request-method access-control-request-headers cookie authorization""".split())
+# Of clients of the years before 2021, and of HTTP/1.0.
+OLD = {"expire", "pragma"}
+# The hub takes the query apart itself; Pulsar's clients send one that is ignored.
+UNSEEN = {"query topic", "query match", "query lastEventID", "query authoritative"}
+LITERAL = r'("[^"]+"|MHD_HTTP_HEADER_[A-Z_]+)'
+
+
+def source_parameters(root):
+    """What the source asks a request's query and headers for, in so many words."""
+    text = "\n".join(sources(root))
+    query = re.findall(r'\b(?:request_query|topic_query_name|get)\(r, "(\w+)"', text)
+    header = re.findall(r"\brequest_header\([\w>-]+, %s\)" % LITERAL, text)
+    header += re.findall(r"strcasecmp\(name, %s\)" % LITERAL, text)
+    return ({"query " + q for q in query} |
+            {"header " + header_name(h) for h in header if header_name(h) not in PLAIN_HTTP})
+
+
+def operations(spec):
+    for item in spec["paths"].values():
+        for method in METHODS:
+            if method in item:
+                yield item, item[method]
+
+
+def spec_parameters(spec):
+    found = list(spec["components"]["parameters"].values())
+    for item, operation in operations(spec):
+        found += item.get("parameters", []) + operation.get("parameters", [])
+    return {"%s %s" % (p["in"], p["name"].lower() if p["in"] == "header" else p["name"])
+            for p in found if "$ref" not in p and p["in"] in ("query", "header")}
+
+
+def source_headers(root):
+    text = "\n".join(sources(root))
+    names = re.findall(r"\b(?:reply_header|add_text)\(r, %s" % LITERAL, text)
+    return {header_name(n) for n in names} - PLAIN_HTTP - OLD
+
+
+def spec_headers(spec):
+    responses = list(spec["components"]["responses"].values())
+    for _, operation in operations(spec):
+        responses += operation["responses"].values()
+    return {h.lower() for r in responses for h in r.get("headers", {})} | {
+        h.lower() for h in spec["components"]["headers"]}
+
+
+def source_statuses(root):
+    """Of problems, and of the answers that the source gives by their names in the library."""
+    names = {"CREATED": 201, "NO_CONTENT": 204, "PARTIAL_CONTENT": 206, "MULTI_STATUS": 207,
+             "NOT_MODIFIED": 304, "PRECONDITION_FAILED": 412, "OK": 200}
+    other = ("HEADER", "METHOD", "VERSION")
+    text = "\n".join(sources(root))
+    named = {n for n in re.findall(r"\bMHD_HTTP_([A-Z_]+)", text) if not n.startswith(other)}
+    problems = set(re.findall(r"X\([A-Z_]+, (\d+),", read(root, "http/response.h")))
+    # 405 is not an answer of any operation.
+    return ({str(names.get(n, n)) for n in named} | problems) - {"405"}
+
+
+def spec_statuses(spec):
+    return {s for _, operation in operations(spec) for s in operation["responses"]} - {"default"}
+
+
+def served_differs(address, spec):
+    """/openapi.json is what a whole YAML parser reads in the file."""
+    with urllib.request.urlopen("http://%s/openapi.json" % address, timeout=10) as answer:
+        if json.load(answer) == spec:
+            return None
+    return "GET /openapi.json is another document"
+
+
+def unused_parts(spec):
+    """Components that nothing refers to; the headers are for all."""
+    text = json.dumps(spec)
+    return ", ".join("%s/%s" % (kind, name) for kind, parts in spec["components"].items()
+                     if kind not in ("headers", "securitySchemes") for name in parts
+                     if '"#/components/%s/%s"' % (kind, name) not in text) or None
+
+
 def broken_links(root, path):
     """Relative links of a document that lead nowhere."""
     folder = os.path.dirname(os.path.join(root, path))
@@ -125,6 +219,14 @@ def checks(root, address):
         "openapi.yaml", codes, "http/response.h", source_codes(root))
     yield "openapi.yaml and the router have the same routes", difference(
         "openapi.yaml", {shape(r) for r in spec_routes(spec)}, "http/routes.c", source_routes(root))
+    yield "openapi.yaml and the source have the same query parameters and headers", difference(
+        "openapi.yaml", spec_parameters(spec), "the source", source_parameters(root) | UNSEEN)
+    yield "openapi.yaml has the headers of all answers", difference(
+        "openapi.yaml", spec_headers(spec) & source_headers(root), "the source", source_headers(root))
+    yield "openapi.yaml and the source have the same statuses", difference(
+        "openapi.yaml", spec_statuses(spec), "the source", source_statuses(root))
+    yield "every part of openapi.yaml is used", unused_parts(spec)
+    yield "the broker serves openapi.yaml as JSON", served_differs(address, spec)
     for path, item in spec["paths"].items():
         yield "openapi.yaml and the broker have the same verbs: " + path, methods_differ(
             address, path, item)

@@ -16,6 +16,16 @@ class Ops(BrokerTest):
         self.assertEqual(self.broker.ask("GET", "/healthz").json["status"], "ok")
         self.assertEqual(self.broker.ask("GET", "/readyz").json["status"], "ready")
 
+    def test_the_api_describes_itself(self):
+        a = self.broker.ask("GET", "/openapi.json")
+        self.assertEqual((a.status, a.header("Content-Type")), (200, "application/json"))
+        self.assertEqual(a.json["openapi"], "3.1.0")
+        self.assertIn("/openapi.json", a.json["paths"])
+        again = self.broker.ask("GET", "/openapi.json", headers={"If-None-Match": a.header("ETag")})
+        self.assertEqual((again.status, again.body), (304, b""))
+        head = self.broker.ask("HEAD", "/openapi.json")
+        self.assertEqual((head.status, head.header("Content-Length")), (200, str(len(a.body))))
+
     def test_metrics_are_prometheus_text(self):
         a = self.broker.ask("GET", "/metrics")
         self.assertTrue(a.header("Content-Type").startswith("text/plain"))
