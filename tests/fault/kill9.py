@@ -2,7 +2,9 @@
 """kill -9 at random moments under load, many rounds on one store.
 
 After each restart: every message that was acknowledged is there, whole, in order, at its
-offset and nowhere else; the ledger starts at 0; the books balance.
+offset and nowhere else, and so is every update of the Mercure hub, which is found again by its id
+(hub_load.py); the ledger starts at 0; the books balance. Every ten rounds the store is proven as
+the crash left it (check_store).
 
     tests/fault/kill9.py [--rounds 50] [--seed N] [--connections 32] [--longest 0.7] [--durability fsync]
     tests/fault/kill9.py --rounds 1 --seed N     repeats one that failed, as far as chance allows
@@ -10,11 +12,13 @@ offset and nowhere else; the ledger starts at 0; the books balance.
 import argparse
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from hub_load import SETTINGS, HubLoad  # noqa: E402
 from sluicetest import BIN, Broker, Hammer, hammer, until  # noqa: E402
 
 TOPICS = 4
@@ -37,6 +41,8 @@ class Round:
         self.number, self.seed, self.broker, self.a = number, seed, broker, a
         self.acks = os.path.join(directory, "acks-%d" % number)
         self.starts = self.next_offsets()
+        self.hub = HubLoad(broker, number, self.rng)
+        self.whole = (number + 1) % a.full_check_every == 0 or number + 1 == a.rounds
 
     def next_offsets(self):
         out = {}
@@ -58,6 +64,7 @@ class Round:
 
     def kill_under_load(self):
         clients = self.load()
+        self.hub.begin()
         until(lambda: os.path.exists(self.acks), what="the load begins")
         time.sleep(self.rng.uniform(0.01, self.a.longest))
         self.broker.kill()
@@ -84,7 +91,7 @@ class Round:
         parts = (m["sluice_messages_live"], m["sluice_messages_expired_total"], m["sluice_messages_removed_total"])
         assert m["sluice_messages_accepted_total"] == sum(parts), (m["sluice_messages_accepted_total"], parts)
         self.check_namespaces()
-        nexts = sum(self.next_offsets().values())
+        nexts = sum(self.next_offsets().values()) + self.hub.next_offset()
         assert m["sluice_messages_accepted_total"] == nexts, (m["sluice_messages_accepted_total"], nexts)
 
     def check_namespaces(self):
@@ -97,15 +104,27 @@ class Round:
 
     def run(self):
         sent = self.kill_under_load()
+        updates = self.hub.finish()
+        if self.whole:
+            check_store(self.broker)
         began = time.monotonic()
         self.broker.start()
         took = time.monotonic() - began
         sums = self.check()
         assert sums["acknowledged"] == sent, "%d acknowledged, %d verified" % (sent, sums["acknowledged"])
+        extra = sums["extra"] + self.hub.check()
         self.check_books()
-        print("ok   round %2d seed %d: %d acknowledged, %d more were stored, ready after %.0f ms" % (
-            self.number, self.seed, sent, sums["extra"], took * 1000), flush=True)
-        return sent
+        print("ok   round %2d seed %d: %d and %d updates acknowledged, %d more were stored, ready after %.0f ms" % (
+            self.number, self.seed, sent, updates, extra, took * 1000), flush=True)
+        return sent, updates
+
+
+def check_store(broker):
+    """While no broker has it."""
+    program = os.path.join(os.path.dirname(BIN), "tests/check_store")
+    done = subprocess.run([program, broker.data_dir], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, "the store is not sound:\n" + done.stdout
+    print("     the store as the crash left it is sound", flush=True)
 
 
 def check_all(broker, files):
@@ -118,9 +137,9 @@ def check_all(broker, files):
 def main():
     a = arguments()
     first_seed = a.seed if a.seed is not None else random.SystemRandom().randrange(1 << 30)
-    passed = failed = acknowledged = 0
+    passed = failed = acknowledged = updates = 0
     files = []
-    broker = Broker(default_ttl="0")
+    broker = Broker(default_ttl="0", **SETTINGS)
     for prefix in NAMESPACES:
         assert broker.ask("PUT", "/v1/namespaces/" + prefix, "{}").status == 201
     print("seed %d, %s" % (first_seed, os.path.relpath(BIN)), flush=True)
@@ -128,10 +147,12 @@ def main():
         for number in range(a.rounds):
             try:
                 r = Round(number, first_seed + number, broker, directory, a)
-                acknowledged += r.run()
+                counts = r.run()
+                acknowledged, updates = acknowledged + counts[0], updates + counts[1]
                 files += [r.acks, r.acks + ".batch"]
-                if (number + 1) % a.full_check_every == 0 or number + 1 == a.rounds:
+                if r.whole:
                     check_all(broker, [f for f in files if os.path.exists(f)])
+                    r.hub.check_again()
                 passed += 1
             except AssertionError as e:
                 failed += 1
@@ -147,10 +168,10 @@ def main():
         print("the store of the failure is kept in " + broker.own, flush=True)
     else:
         broker.remove()
-    if acknowledged == 0:
+    if acknowledged == 0 or updates == 0:
         failed += 1
         print("FAIL nothing was acknowledged: this tested nothing", flush=True)
-    print("%d acknowledged in all" % acknowledged)
+    print("%d acknowledged in all, and %d updates of the hub" % (acknowledged, updates))
     print("%d passed, %d failed, 0 skipped" % (passed, failed))
     return 1 if failed else 0
 
