@@ -11,6 +11,7 @@
 
 #define PIECE_BYTES (64u << 10)
 #define HEADER_MAX 9000 /* name and value of one of our headers, with what escapes */
+#define OTHER_HEADERS 1024u /* what the library adds, and what it notes of the request */
 
 struct range { /* what part of the body is asked for */
     uint64_t first, len;
@@ -51,9 +52,45 @@ static void add_text(struct request *r, const char *header, struct bytes value)
     reply_header(r, header, text);
 }
 
+/* The library writes the head into what the request's own left of connection_memory, and closes
+ * the connection where it does not fit. */
+static size_t head_room(struct request *r)
+{
+    size_t all = (size_t)r->loop->broker->config->connection_memory_bytes;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->conn, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t taken = OTHER_HEADERS + (info ? info->header_size : 0);
+
+    return all > taken ? all - taken : 0;
+}
+
+/* As many as fit into the head; how many do not is said. */
+static void add_attributes(struct request *r, struct bytes attributes, size_t room)
+{
+    struct bytes name, value;
+    uint64_t omitted = 0;
+    char number[24];
+
+    while (attribute_next(&attributes, &name, &value)) {
+        size_t len = sizeof "Message-: \r\n" + name.len + value.len;
+
+        if (len > room) {
+            omitted++;
+            continue;
+        }
+        room -= len;
+        add_attribute(r, name, value);
+    }
+    if (!omitted)
+        return;
+    number[text_put_u64(number, omitted)] = 0;
+    reply_header(r, "Attributes-Omitted", number);
+}
+
 static void add_headers(struct request *r, const struct store_entry *m)
 {
-    struct bytes attributes = m->record.attributes, name, value;
+    size_t named = m->record.id.len + m->record.key.len + m->record.content_type.len;
+    size_t room = head_room(r);
     char number[24], time[TEXT_TIME_LEN + 1];
 
     number[text_put_u64(number, m->offset)] = 0;
@@ -70,8 +107,7 @@ static void add_headers(struct request *r, const struct store_entry *m)
         add_text(r, MHD_HTTP_HEADER_CONTENT_TYPE, m->record.content_type);
     else
         reply_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
-    while (attribute_next(&attributes, &name, &value))
-        add_attribute(r, name, value);
+    add_attributes(r, m->record.attributes, room > named ? room - named : 0);
     reply_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
     /* A publisher says what it is: a browser that opens it must not run it as ours. */
     reply_header(r, "Content-Security-Policy", "sandbox");

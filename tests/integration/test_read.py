@@ -160,3 +160,24 @@ class Read(BrokerTest):
                 for name in ("Content-Type", "Content-Length"):
                     self.assertEqual(head.header(name), get.header(name))
                 self.assertEqual(c.ask("GET", path).body, get.body)
+
+
+class SmallHead(BrokerTest):
+    settings = {"connection_memory": "4KiB"}
+
+    def test_attributes_that_do_not_fit_into_the_head_are_left_out_and_counted(self):
+        """The library closes the connection where the head is too large for its pool."""
+        attributes = {"a%d" % i: chr(97 + i) * 900 for i in range(6)}
+        self.assertEqual(self.broker.batch(self.name, json.dumps({"data": "x", "attributes": attributes})).status, 201)
+        a = self.broker.message(self.name, 0)
+        self.assertEqual((a.status, a.body), (200, b"x"))
+        given = {name: a.header("Message-" + name) for name in attributes if a.header("Message-" + name)}
+        self.assertGreaterEqual(len(given), 2)
+        self.assertEqual(given, {name: attributes[name] for name in given})
+        self.assertEqual(int(a.header("Attributes-Omitted")), 6 - len(given))
+        self.assertEqual(self.broker.read(self.name).json["messages"][0]["attributes"], attributes)
+
+    def test_nothing_is_left_out_where_all_fit(self):
+        self.broker.batch(self.name, json.dumps({"data": "x", "attributes": {"a": "1" * 2000}}))
+        a = self.broker.message(self.name, 0)
+        self.assertEqual((a.header("Message-A"), a.header("Attributes-Omitted")), ("1" * 2000, None))
