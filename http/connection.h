@@ -59,7 +59,8 @@ void connection_busy(struct connection *c);
 void connection_replies(struct loop *l, struct connection *c);
 
 /* For a content reader that says MHD_CONTENT_READER_END_WITH_ERROR, or is going to: without it
- * the library closes nothing before all connections that are older have gone. */
+ * the library closes nothing before all connections that are older have gone. Not while it is
+ * suspended: libmicrohttpd 1.0 would ignore it. */
 struct MHD_Connection;
 void connection_to_close(struct MHD_Connection *conn);
 

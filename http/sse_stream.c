@@ -353,7 +353,6 @@ static void begin(struct request *r)
     s->fd = takeover(r);
     if (s->fd < 0) {
         r->kill = true; /* out of descriptors: the client comes back */
-        connection_to_close(r->conn);
         wait_resume(r);
         return;
     }
@@ -388,6 +387,7 @@ static ssize_t next_piece(void *arg, uint64_t pos, char *buf, size_t max)
     if (r->loop->stopping || r->kill || r->stream->started)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     r->stream->started = true;
+    connection_to_close(r->conn); /* now: of a suspended one libmicrohttpd 1.0 ignores it */
     wait_aside(r);
     request_list_add(&r->loop->streams_new, r);
     return 0;

@@ -31,7 +31,6 @@ int takeover(struct request *r)
     }
     r->connection->fd = mine;
     r->connection->taken_over = true;
-    connection_to_close(r->conn);
     wait_resume(r);
     r->conn = NULL;
     return mine;
