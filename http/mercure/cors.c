@@ -6,6 +6,8 @@
 #include <strings.h>
 
 #define ORIGIN  "Access-Control-Allow-Origin"
+/* What pages may read beside the body: where a stream begins, why there is none, when to come again. */
+#define EXPOSED "Durability, ETag, Last-Event-ID, Link, Retry-After, WWW-Authenticate"
 #define PREFLIGHT_VARY                                                                 \
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
@@ -72,8 +74,10 @@ void mercure_cors_headers(struct request *r)
         MHD_get_response_header(r->reply.response, MHD_HTTP_HEADER_VARY))
         return; /* off; or a preflight's answer, which has them */
     reply_header(r, MHD_HTTP_HEADER_VARY, "Origin");
-    if (origin)
-        let_in(r, origin);
+    if (!origin)
+        return;
+    let_in(r, origin);
+    reply_header(r, "Access-Control-Expose-Headers", EXPOSED);
 }
 
 /* ---- preflight ---- */
@@ -97,7 +101,7 @@ static bool method_is_fine(const char *method)
 static bool headers_are_fine(const char *list)
 {
     static const char *const names[] = { "authorization", "cache-control", "last-event-id",
-                                         NULL };
+                                         "prefer", NULL };
 
     for (;;) {
         size_t len;

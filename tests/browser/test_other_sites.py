@@ -20,6 +20,10 @@ const [url, init, fields] = arguments;
 return fetch(url, { method: "POST", body: new URLSearchParams(fields), ...init })
   .then(async (answer) => [answer.status, await answer.text()], (e) => [e.name, ""]);
 """
+HEADER = """
+const [url, init, name] = arguments;
+return fetch(url, init).then((answer) => { answer.body.cancel(); return [answer.status, answer.headers.get(name)]; });
+"""
 
 
 class OtherSites(HubTest, PageTest):
@@ -136,6 +140,18 @@ class OtherSites(HubTest, PageTest):
         tab = self.visit(self.friend)
         said = tab.run(POST, self.hub(), {"headers": {"Authorization": "Bearer " + TOKEN}}, {"data": "x"})
         self.assertEqual(said, [400, 'Missing "topic" parameter\n'])
+
+    def test_a_page_that_reads_with_fetch_is_told_where_its_stream_begins_and_why_it_has_none(self):
+        tab = self.visit(self.friend)
+        good, bad = ({"headers": {"Authorization": "Bearer " + t, "Last-Event-ID": "lost"}} for t in (TOKEN, TOKEN + "x"))
+        self.assertEqual(tab.run(HEADER, self.hub(topic="*"), good, "Last-Event-ID"), [200, "earliest"])
+        self.assertEqual(tab.run(HEADER, self.hub(topic="*"), bad, "WWW-Authenticate"),
+                         [401, 'Bearer error="invalid_token", error_description="its signature is not of our key"'])
+
+    def test_a_page_may_say_how_long_it_waits_for_room(self):
+        tab = self.visit(self.friend)
+        headers = {"Authorization": "Bearer " + TOKEN, "Prefer": "wait=5"}
+        self.assertEqual(tab.run(POST, self.hub(), {"headers": headers}, {"topic": self.topic})[0], 200)
 
     def test_a_page_of_a_stranger_publishes_nothing_by_token_or_by_cookie(self):
         tab = self.member(self.stranger)

@@ -145,6 +145,7 @@ class Precedence(AuthTest):
 
 class CrossOrigin(AuthTest):
     settings = {**AuthTest.settings, "mercure_cors_origins": PAGES}
+    EXPOSED = "Durability, ETag, Last-Event-ID, Link, Retry-After, WWW-Authenticate"
     PREFLIGHT_VARY = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 
     def access(self, answer):
@@ -161,7 +162,8 @@ class CrossOrigin(AuthTest):
             a = self.post({**headers, "Origin": HERE})
             self.assertEqual((a.status, a.header("Vary")), (status, "Origin"))
             self.assertEqual(self.access(a), {"Access-Control-Allow-Origin": HERE,
-                                              "Access-Control-Allow-Credentials": "true"})
+                                              "Access-Control-Allow-Credentials": "true",
+                                              "Access-Control-Expose-Headers": self.EXPOSED})
 
     def test_another_page_is_told_nothing_and_no_cache_may_mix_them_up(self):
         for headers in {"Origin": "https://evil.example"}, {}:
@@ -170,12 +172,12 @@ class CrossOrigin(AuthTest):
             self.assertEqual(self.access(a), {})
 
     def test_a_preflight_is_given_what_it_asks_for(self):
-        a = self.preflight(headers="Authorization, cache-control,last-event-id")
+        a = self.preflight(headers="Authorization, cache-control,last-event-id,Prefer")
         self.assertEqual((a.status, a.header("Vary"), a.body), (204, self.PREFLIGHT_VARY, b""))
         self.assertEqual(self.access(a), {
             "Access-Control-Allow-Origin": HERE, "Access-Control-Allow-Credentials": "true",
             "Access-Control-Allow-Methods": "POST",
-            "Access-Control-Allow-Headers": "Authorization, cache-control,last-event-id"})
+            "Access-Control-Allow-Headers": "Authorization, cache-control,last-event-id,Prefer"})
         self.assertEqual(self.access(self.preflight(method="GET"))["Access-Control-Allow-Methods"], "GET")
 
     def test_a_preflight_for_what_may_not_be_is_given_nothing(self):

@@ -9,6 +9,8 @@ import unittest
 class Result(unittest.TextTestResult):
     """A line for each test, with its time."""
 
+    passed = 0
+
     def startTest(self, test):
         self.began = time.monotonic()
         unittest.TestResult.startTest(self, test)
@@ -17,6 +19,7 @@ class Result(unittest.TextTestResult):
         print("%-4s %s (%.1f s)" % (word, test.id(), time.monotonic() - self.began), flush=True)
 
     def addSuccess(self, test):
+        self.passed += 1
         self.say("ok", test)
 
     def addFailure(self, test, err):
@@ -45,6 +48,6 @@ def run(folder, missing):
         return 0
     runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=0)
     result = runner.run(unittest.TestSuite(tests))
-    failed = len(result.failures) + len(result.errors)
-    print("%d passed, %d failed, 0 skipped" % (result.testsRun - failed, failed))
+    failed = len(result.failures) + len(result.errors)  # of a test that failed its tearDown may have, too
+    print("%d passed, %d failed, 0 skipped" % (result.passed, failed))
     return 1 if failed or not result.testsRun else 0
