@@ -72,8 +72,10 @@ static void complete(struct request *r)
         return;
     if (r->dialect && r->dialect->headers)
         r->dialect->headers(r);
-    else if (r->cors)
+    else if (r->cors) {
         reply_header(r, "Access-Control-Allow-Origin", "*");
+        reply_header(r, "Access-Control-Expose-Headers", "*");
+    }
 }
 
 static enum MHD_Result send_reply(struct request *r)

@@ -162,6 +162,12 @@ class OtherSites(HubTest, PageTest):
         tab.run(POST, self.hub(), {"mode": "no-cors", "credentials": "include"}, {"topic": self.topic})
         self.assertEqual(self.stored(), 0)
 
+    def test_any_page_reads_what_a_message_has_beside_its_body(self):
+        at = self.broker.offset("beside", "x", {"Content-Type": "text/plain", "Message-Key": "k"})
+        tab = self.visit(self.stranger)
+        url = self.broker.url + "/v1/topics/beside/messages/%d" % at
+        self.assertEqual(tab.run(HEADER, url, {}, "Message-Key"), [200, "k"])
+
     def test_any_page_reads_a_topics_stream_and_goes_on_after_a_restart(self):
         tab = self.visit(self.stranger)
         seen = [["message", str(self.broker.offset("news", d, {"Content-Type": "text/plain"})), d] for d in ("1", "2\n3")]

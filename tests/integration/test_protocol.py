@@ -39,6 +39,7 @@ class Routes(BrokerTest):
         self.assertTrue(a.header("Access-Control-Allow-Headers"))
         a = self.broker.ask("GET", "/healthz", headers={"Origin": "http://shop.example"})
         self.assertIn(a.header("Access-Control-Allow-Origin"), ("*", "http://shop.example"))
+        self.assertEqual(a.header("Access-Control-Expose-Headers"), "*")
 
     def test_options_without_cors_names_the_verbs(self):
         a = self.broker.ask("OPTIONS", "/v1/topics/t")
