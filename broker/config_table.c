@@ -92,6 +92,12 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "max_topics", MESSAGES, CONFIG_COUNT, FIELD(max_topics), 0, 1000000000,
       .preset = "0",
       .help = "Most topics there may be; 507 for one more. 0: as many as map_size holds." },
+    { "idempotency_window", MESSAGES, CONFIG_DURATION, FIELD(idempotency_window_ms), SECOND,
+      30 * DAY, .preset = "10m", .live = true,
+      .help = "How long an Idempotency-Key is known: a repeat is answered like the first." },
+    { "max_idempotency_keys", MESSAGES, CONFIG_COUNT, FIELD(max_idempotency_keys), 0,
+      1000000000, .preset = "1000000", .live = true,
+      .help = "Most such keys at once, of all topics; 507 for one more. 0: no limit." },
 
     { "publish_wait_max", WAITING, CONFIG_DURATION, FIELD(publish_wait_max_ms), 0, HOUR,
       .preset = "30s", .live = true,

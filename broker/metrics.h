@@ -71,6 +71,8 @@
       "Times the store was mapped anew to give its page tables back")                  \
     X(PUBLISHERS_OUTSIDE, gauge, "sluice_publishers_held",                             \
       "Publishers that wait for a full topic whose overflow is hold")                  \
+    X(REPLAYS, counter, "sluice_idempotent_replays_total",                             \
+      "Publishes answered like the first of their Idempotency-Key, not stored again")  \
     X(QUOTA_REFUSED, counter, "sluice_quota_refused_total",                            \
       "Publishes refused because a quota was full")                                    \
     X(COMMITS, counter, "sluice_commits_total", "Store transactions committed")        \

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "topic_change.h"
 #include "metrics.h"
+#include "publish_once.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -172,12 +173,16 @@ static enum err publish_run(struct job *j, struct turn *t)
 {
     struct publish *p = (struct publish *)j;
     struct store_topic *topic;
-    enum err e;
+    enum err e = publish_once_look(p, t);
 
+    if (e != ERR_NOT_FOUND)
+        return e;
     e = t->ops->room(t->store, p->job.cost);
     if (e)
         return refuse(p, PUBLISH_STORE_FULL, e);
     e = check_next(p, t);
+    if (!e)
+        e = publish_once_room(p, t);
     if (!e)
         e = find_topic(p, t, &topic);
     if (e)
@@ -188,6 +193,8 @@ static enum err publish_run(struct job *j, struct turn *t)
         return e;
     p->topic_ttl_ms = quota_ttl(t, topic);
     e = append_all(p, t, topic);
+    if (!e)
+        e = publish_once_keep(p, t, topic);
     if (e)
         return turn_spoil(t, e);
     t->messages += p->count;
@@ -220,8 +227,9 @@ static size_t cost(const struct publish *p)
     const struct packed_message *m = &p->one;
 
     if (p->batch)
-        return p->body_len + p->count * (RECORD_OVERHEAD + m->attributes.len);
-    return p->body_len + RECORD_OVERHEAD + m->key.len + m->content_type.len +
+        return p->body_len + p->count * (RECORD_OVERHEAD + m->attributes.len) +
+               publish_once_cost(p);
+    return p->body_len + publish_once_cost(p) + RECORD_OVERHEAD + m->key.len + m->content_type.len +
            m->attributes.len + id_cost(m->id);
 }
 

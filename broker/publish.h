@@ -30,7 +30,16 @@ enum publish_refusal { /* why outcome is ERR_FULL, ERR_NOT_FOUND or ERR_EXISTS *
     PUBLISH_STORE_FULL,
     PUBLISH_QUOTA,
     PUBLISH_NO_TOPIC,
+    PUBLISH_KEY_REUSED, /* its key is of another publish (publish_once.h) */
+    PUBLISH_KEYS_FULL,  /* as many keys as there may be */
     PUBLISH_NEXT_DIFFERS, /* has_if_next, and the next offset is another one: `next` */
+};
+
+struct publish_once { /* see publish_once.h */
+    struct bytes key; /* empty: it may be stored as often as it comes; lives in meta */
+    uint8_t print[STORE_PRINT_LEN]; /* of all that tells it from another publish */
+    uint64_t window_ms; /* how long its receipt is kept */
+    uint64_t max_keys;  /* most receipts in the store; 0: no limit */
 };
 
 struct publish {
@@ -55,12 +64,14 @@ struct publish {
     bool auto_create;
     bool has_if_next;
     uint64_t if_next; /* append only if this is the topic's next offset; 0 where it has none */
+    struct publish_once once;
     uint64_t topic_ttl_ms; /* the writer's */
 
     /* The outcome. */
     enum err outcome;
     enum publish_refusal refusal;
     uint64_t first_offset;
+    bool replayed; /* nothing was stored: the outcome is that of the first of its key */
     uint64_t next; /* PUBLISH_NEXT_DIFFERS: the topic's next offset */
     int64_t time_ms, expires_ms; /* of the (last) message */
     uint64_t ttl_ms;             /* in force for it; UINT64_MAX: none */

@@ -1,6 +1,7 @@
 #include "body.h"
 
 #include "request.h"
+#include "siphash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ static size_t needed(const struct body *b)
     if (may_stream(b)) /* of unknown length: whole at first, then both for a moment */
         return UPLOAD_WINDOW + b->overhead +
                (b->declared == BODY_UNKNOWN ? b->whole_max : 0);
+    if (b->kind == BODY_HASH)
+        return b->overhead;
     if (b->declared == BODY_UNKNOWN)
         return (size_t)b->limit * b->factor + b->overhead;
     return (size_t)b->declared * b->factor + b->overhead;
@@ -58,7 +61,7 @@ enum err body_open(struct request *r)
 
     if (may_stream(b) && b->declared != BODY_UNKNOWN)
         return open_upload(r);
-    if (b->kind == BODY_NONE || b->declared == BODY_UNKNOWN || b->declared == 0)
+    if (b->kind == BODY_NONE || b->kind == BODY_HASH || b->declared == BODY_UNKNOWN || b->declared == 0)
         return ERR_OK;
     b->data = malloc((size_t)b->declared);
     b->cap = b->data ? (size_t)b->declared : 0;
@@ -134,9 +137,11 @@ enum err body_take(struct request *r, const void *data, size_t len, size_t *take
     if (b->upload) {
         *taken = upload_feed(b->upload, data, len);
         e = upload_error(b->upload);
-    } else {
+    } else if (b->kind != BODY_HASH) {
         e = take_whole(b, data, len, most_whole(b));
     }
+    if (b->hash)
+        siphash128_add(b->hash, bytes_of(data, *taken));
     b->received += *taken;
     b->window_bytes += *taken;
     return e;

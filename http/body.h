@@ -14,10 +14,12 @@
 #include "upload.h"
 
 struct request;
+struct siphash128;
 
 enum body_kind {
     BODY_NONE = 0, /* read and thrown away, a bounded amount of it */
     BODY_WHOLE,    /* at most `limit` bytes, in one buffer */
+    BODY_HASH,     /* hashed and thrown away: it is known already */
     BODY_STREAM,   /* above `whole_max` bytes it becomes an upload */
 };
 
@@ -32,6 +34,8 @@ struct body {
     size_t overhead; /* charged beside the bytes */
     unsigned factor; /* bytes charged for each byte of the body; 1 but for JSON trees */
     uint64_t wait_ms; /* how long the client agrees to stand in line */
+
+    struct siphash128 *hash; /* NULL, or takes in all bytes that were taken */
 
     uint64_t received;
     uint8_t *data; /* malloc'd; a consumer takes it and sets it NULL */

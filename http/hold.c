@@ -245,7 +245,7 @@ bool hold_keeps_out(struct request *r)
 {
     struct quota_refusal why;
 
-    if (r->body.ledger != r->loop->broker->publish)
+    if (r->body.ledger != r->loop->broker->publish || once_is_known(r->once))
         return false;
     r->slot = (uint16_t)waiters_slot(request_topic(r));
     if (!places_marked(places_of(r), r->slot))

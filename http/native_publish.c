@@ -56,6 +56,8 @@ static void add_headers(struct request *r, const struct publish *p)
             ttl[text_put_u64(ttl, p->ttl_ms / 1000)] = 0;
         reply_header(r, "TTL", ttl);
     }
+    if (p->replayed)
+        reply_header(r, "Idempotent-Replayed", "true");
     door_say_durability(r);
 }
 
@@ -94,6 +96,25 @@ static bool may_match(struct request *r, const struct publish_headers *h)
     return !r->reply.response;
 }
 
+/* Where the key is known the answer is, too, whatever the rest of the headers say. */
+static bool may_begin(struct request *r, const struct publish_headers *h)
+{
+    if (!once_begin(r, bytes_of(h->once, h->once_len)))
+        return false;
+    return once_is_known(r->once) || may_match(r, h);
+}
+
+static enum body_kind kind_for(const struct request *r, enum body_kind kind)
+{
+    return once_is_known(r->once) ? BODY_HASH : kind;
+}
+
+/* In memory, for as long as it is answered. */
+static size_t once_overhead(const struct publish_headers *h)
+{
+    return h->once_len ? h->once_len + sizeof(struct once) : 0;
+}
+
 static void take_conditions(struct publish *p, const struct publish_headers *h)
 {
     p->has_if_next = h->has_if_match;
@@ -107,10 +128,10 @@ void publish_one_start(struct request *r)
     struct broker *b = r->loop->broker;
     struct publish_headers h;
 
-    if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_match(r, &h))
-        request_expect_body(r, BODY_STREAM, b->config->max_message_bytes, b->publish,
-                            PUBLISH_OVERHEAD + h.key.len + h.content_type.len +
-                                h.attributes_len,
+    if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_begin(r, &h))
+        request_expect_body(r, kind_for(r, BODY_STREAM), b->config->max_message_bytes, b->publish,
+                            PUBLISH_OVERHEAD + once_overhead(&h) + h.key.len +
+                                h.content_type.len + h.attributes_len,
                             1);
 }
 
@@ -131,11 +152,13 @@ static bool fill(struct request *r, struct publish *p)
     if (!publish_headers_read(r, &h, NULL))
         return false;
     p->topic = request_topic(r);
-    p->meta = to = malloc(p->topic.len + h.key.len + h.content_type.len +
+    p->meta = to = malloc(p->topic.len + h.once_len + h.key.len + h.content_type.len +
                           h.attributes_len + 1);
     if (!to)
         return false;
     to = put(to, &p->topic);
+    p->once.key = bytes_of(h.once, h.once_len);
+    to = put(to, &p->once.key);
     p->one = (struct packed_message){ .key = h.key,
                                       .content_type = h.content_type,
                                       .has_ttl = h.has_ttl,
@@ -145,6 +168,7 @@ static bool fill(struct request *r, struct publish *p)
     take_conditions(p, &h);
     publish_headers_read(r, &h, to);
     p->one.attributes = bytes_of(to, h.attributes_len);
+    once_print(r, p);
     return true;
 }
 
@@ -155,6 +179,10 @@ void publish_one_finish(struct request *r)
     if (!p || !fill(r, p)) {
         reply_store_error(r, ERR_NO_MEMORY);
         publish_free(p);
+        return;
+    }
+    if (once_is_known(r->once)) {
+        door_replay(r, p, answer);
         return;
     }
     door_take_body(r, p);
@@ -185,16 +213,16 @@ void publish_batch_start(struct request *r)
 
     struct publish_headers h;
 
-    if (!door_opens(r) || !publish_headers_read(r, &h, NULL) || !may_match(r, &h))
+    if (!door_opens(r) || !publish_headers_read(r, &h, NULL))
         return;
     if (batch_form(r) == BATCH_UNKNOWN)
         reply_problem(r, PROBLEM_UNSUPPORTED_TYPE,
                       "A batch is application/x-ndjson, one object per line, or "
                       "application/json, {\"messages\":[...]} or an array. Say which in "
                       "Content-Type.");
-    else
-        request_expect_body(r, BODY_WHOLE, b->config->max_batch_bytes, b->publish,
-                            PUBLISH_OVERHEAD, 1);
+    else if (may_begin(r, &h))
+        request_expect_body(r, kind_for(r, BODY_WHOLE), b->config->max_batch_bytes, b->publish,
+                            PUBLISH_OVERHEAD + once_overhead(&h), 1);
 }
 
 static void bad_batch(struct request *r, enum err e, const struct batch_result *result)
@@ -225,22 +253,36 @@ static enum err pack(struct request *r, struct publish *p, struct batch_result *
                : batch_pack_json(p->body, p->body_len, &limits, result);
 }
 
-void publish_batch_finish(struct request *r)
+/* Everything but the messages. */
+static bool fill_batch(struct request *r, struct publish *p)
 {
-    struct publish *p = calloc(1, sizeof *p);
-    struct batch_result result;
     struct publish_headers h;
+    uint8_t *to;
+
+    if (!publish_headers_read(r, &h, NULL))
+        return false;
+    p->batch = true;
+    p->topic = request_topic(r);
+    p->meta = to = malloc(p->topic.len + h.once_len + 1);
+    if (!to)
+        return false;
+    to = put(to, &p->topic);
+    p->once.key = bytes_of(h.once, h.once_len);
+    put(to, &p->once.key);
+    take_conditions(p, &h);
+    p->one = (struct packed_message){ .has_ttl = h.has_ttl,
+                                      .ttl_ms = h.ttl_ms,
+                                      .content_type = h.content_type };
+    once_print(r, p);
+    p->one.content_type = bytes_of(NULL, 0); /* the messages have their own */
+    return true;
+}
+
+static void send_batch(struct request *r, struct publish *p)
+{
+    struct batch_result result;
     enum err e;
 
-    if (p)
-        p->meta = malloc(r->topic_len + 1u);
-    if (!p || !p->meta) {
-        reply_store_error(r, ERR_NO_MEMORY);
-        publish_free(p);
-        return;
-    }
-    p->topic = request_topic(r);
-    put(p->meta, &p->topic);
     door_take_body(r, p);
     e = pack(r, p, &result);
     if (e) {
@@ -248,12 +290,22 @@ void publish_batch_finish(struct request *r)
         publish_free(p);
         return;
     }
-    p->batch = true;
-    (void)publish_headers_read(r, &h, NULL); /* checked at the start */
-    p->one = (struct packed_message){ .has_ttl = h.has_ttl, .ttl_ms = h.ttl_ms };
-    take_conditions(p, &h);
     p->body_len = result.packed_len;
     p->count = result.count;
     p->total_bytes = result.body_bytes;
     door_submit(r, p, came_home);
+}
+
+void publish_batch_finish(struct request *r)
+{
+    struct publish *p = calloc(1, sizeof *p);
+
+    if (!p || !fill_batch(r, p)) {
+        reply_store_error(r, ERR_NO_MEMORY);
+        publish_free(p);
+    } else if (once_is_known(r->once)) {
+        door_replay(r, p, answer);
+    } else {
+        send_batch(r, p);
+    }
 }

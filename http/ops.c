@@ -249,6 +249,8 @@ static void put_store(struct out *o, struct broker *b, const struct store_stats 
     put(o, "sluice_messages_live", "gauge", "Messages in the store", s->live);
     put(o, "sluice_messages_live_bytes", "gauge", "Bytes of their bodies", s->live_bytes);
     put(o, "sluice_topics", "gauge", "Topics", s->topics);
+    put(o, "sluice_idempotency_keys", "gauge", "Receipts kept for Idempotency-Key",
+        s->receipts);
     put(o, "sluice_store_used_bytes", "gauge", "Pages of the store in use", s->used_bytes);
     put(o, "sluice_store_file_bytes", "gauge", "What the store's file has grown to",
         s->file_bytes);

@@ -5,6 +5,7 @@
 #include "broker.h"
 #include "hold.h"
 #include "metrics.h"
+#include "publish_once.h"
 #include "quotas.h"
 
 #include <strings.h>
@@ -109,6 +110,15 @@ static void refused(struct request *r, struct publish *p)
 {
     if (p->refusal == PUBLISH_QUOTA)
         quotas_refuse(r, p->topic, &p->quota);
+    else if (p->refusal == PUBLISH_KEY_REUSED)
+        reply_problem(r, PROBLEM_IDEMPOTENCY_KEY_REUSED,
+                      "In this topic the Idempotency-Key stands for another publish: another "
+                      "body, or another type, key, TTL or attribute. Nothing was stored.");
+    else if (p->refusal == PUBLISH_KEYS_FULL)
+        reply_problem_with(r, PROBLEM_TOO_MANY_KEYS, "limit_keys", p->once.max_keys,
+                           "There are as many Idempotency-Keys as there may be "
+                           "(max_idempotency_keys). The first will be forgotten when its "
+                           "idempotency_window is over.");
     else if (p->refusal == PUBLISH_NEXT_DIFFERS)
         door_next_differs(r, p->topic, p->next);
     else if (p->refusal == PUBLISH_NO_TOPIC)
@@ -127,6 +137,8 @@ void door_submit(struct request *r, struct publish *p, void (*came_home)(struct 
     p->writer = r->loop->broker->writer;
     p->default_ttl_ms = c->default_ttl_ms;
     p->auto_create |= c->auto_create;
+    p->once.window_ms = c->idempotency_window_ms;
+    p->once.max_keys = c->max_idempotency_keys;
     p->job.home = &r->loop->mailbox;
     p->job.flow = r->body.room.flow;
     p->job.weight = r->body.room.weight;
@@ -141,7 +153,7 @@ void door_came_home(struct letter *l,
     struct publish *p = (struct publish *)l;
     struct request *r = p->arg;
 
-    if (p->outcome && p->blob_id)
+    if ((p->outcome || p->replayed) && p->blob_id)
         upload_drop_blob(p->writer, p->blob_id);
     if (r) {
         hold_give_back(r);
@@ -152,6 +164,17 @@ void door_came_home(struct letter *l,
         else
             answer(r, p);
     }
+    publish_free(p);
+}
+
+void door_replay(struct request *r, struct publish *p,
+                 void (*answer)(struct request *r, struct publish *p))
+{
+    p->outcome = publish_replay(p, &r->once->receipt);
+    if (p->outcome)
+        refused(r, p);
+    else
+        answer(r, p);
     publish_free(p);
 }
 

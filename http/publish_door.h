@@ -36,6 +36,11 @@ void door_take_body(struct request *r, struct publish *p);
  * what it brings has to be filled in; auto_create, where it does not depend on the setting. */
 void door_submit(struct request *r, struct publish *p, void (*came_home)(struct letter *l));
 
+/* In place of door_submit for one whose Idempotency-Key is known, p->once.print made: gives
+ * the answer of the first, or the problem. Frees p. */
+void door_replay(struct request *r, struct publish *p,
+                 void (*answer)(struct request *r, struct publish *p));
+
 /* To be called by `came_home`: gives the answer, or the problem, unless the client has
  * gone; frees the publish. `answer` runs for a publish that is stored. */
 void door_came_home(struct letter *l,

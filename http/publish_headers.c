@@ -46,6 +46,16 @@ static void take_if_match(struct publish_headers *h, struct bytes value)
     h->has_if_match = true;
 }
 
+static void take_once(struct publish_headers *h, struct bytes value)
+{
+    if (h->once_len || !once_parse_key(value, h->once, &h->once_len))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Idempotency-Key is a string of 1 to %d printable ASCII characters in "
+                      "quotation marks, \"like this\", or without them if it has none of "
+                      "blank, comma, semicolon, backslash.",
+                      STORE_RECEIPT_KEY_MAX);
+}
+
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                    const char *value)
 {
@@ -65,6 +75,8 @@ static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const cha
         h->has_ttl = text_parse_duration(bytes_str(value), &h->ttl_ms);
     else if (!strcasecmp(name, MHD_HTTP_HEADER_IF_MATCH))
         take_if_match(h, bytes_str(value));
+    else if (!strcasecmp(name, "Idempotency-Key"))
+        take_once(h, bytes_str(value));
     return MHD_YES;
 }
 

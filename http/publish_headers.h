@@ -19,6 +19,8 @@ struct publish_headers {
     uint8_t *attributes;   /* where to pack them; NULL: only measure */
     bool has_ttl;
     uint64_t ttl_ms;
+    char once[STORE_RECEIPT_KEY_MAX]; /* Idempotency-Key */
+    size_t once_len;                  /* 0: none */
     bool has_if_match;
     uint64_t if_match; /* the topic's next offset must be this one */
 };

@@ -452,6 +452,7 @@ static void let_go(struct request *r)
     request_list_remove(r);
     wait_unwatch(r);
     body_fini(&r->body);
+    once_free(r);
     hold_give_back(r);
     rate_give_back(&r->ticket);
     ledger_release(&r->answer.room.grant);

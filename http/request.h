@@ -29,6 +29,7 @@
 #include "body.h"
 #include "fetch.h"
 #include "loop.h"
+#include "once.h"
 #include "places.h"
 #include "rate.h"
 #include "response.h"
@@ -103,6 +104,7 @@ struct request {
     struct job *job;      /* HELD */
     void (*forget)(struct job *j); /* tells the job that its request has gone */
     struct letter room_letter;
+    struct once *once; /* NULL: no Idempotency-Key */
     struct rate_ticket ticket; /* of a request that stores messages */
     struct body body;
     struct read_query read;

@@ -52,6 +52,8 @@ struct request;
     X(BAD_RANGE, 416, false, "bad_range", "Range not satisfiable")                     \
     X(TOO_MANY_CONNECTIONS, 429, true, "too_many_connections",                         \
       "Too many connections of this address")                                          \
+    X(IDEMPOTENCY_KEY_REUSED, 422, false, "idempotency_key_reused",                    \
+      "Idempotency-Key of another publish")                                            \
     X(RATE_LIMITED, 429, true, "rate_limited", "Too fast")                             \
     X(INTERNAL, 500, true, "internal", "Internal error")                               \
     X(STORE_FAILED, 500, true, "store_failed", "The store failed")                     \
@@ -64,6 +66,7 @@ struct request;
     X(STORE_FULL, 507, true, "store_full", "Store full")                               \
     X(QUOTA_FULL, 507, true, "quota_full", "Quota full")                               \
     X(TOO_MANY_TOPICS, 507, true, "too_many_topics", "Too many topics")                \
+    X(TOO_MANY_KEYS, 507, true, "too_many_keys", "Too many idempotency keys")          \
     X(TOO_MANY_NAMESPACES, 507, true, "too_many_namespaces", "Too many namespaces")  \
     X(TOO_MANY_SUBSCRIPTIONS, 507, true, "too_many_subscriptions",                     \
       "Too many subscriptions")

@@ -338,6 +338,8 @@ static enum err check_all(struct check *c)
     if (!e)
         e = lmdb_check_subs(c->r);
     if (!e)
+        e = lmdb_check_receipts(c->r);
+    if (!e)
         e = check_rows(c, TABLE_IDS, check_id);
     return e ? e : check_strangers(c);
 }

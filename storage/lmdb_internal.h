@@ -12,6 +12,7 @@
  *   lmdb_deliveries  what they have handed out
  *   lmdb_log      append and take out
  *   lmdb_ids      where the message with an id is
+ *   lmdb_receipts what was answered to who published under a key
  *   lmdb_park     keeps the pages of topics that grow in the middle of the log full
  *   lmdb_expiry   what is due, in runs
  *   lmdb_blobs    chunks and uploads
@@ -21,7 +22,7 @@
  *   lmdb_reader   readers and their snapshots
  *   lmdb_read     what is read under one
  *   lmdb_check    proves the invariants of a whole store
- *   lmdb_check_subs  those of subscriptions
+ *   lmdb_check_subs, lmdb_check_receipts  those of subscriptions, of receipts
  *
  * Write side functions want an open transaction and run on the writer; a failing LMDB
  * call spoils the transaction (lmdb_txn_fail), whose commit then fails with the same
@@ -52,6 +53,8 @@ enum table {
     TABLE_SUBS,
     TABLE_DELIVERIES,
     TABLE_SUB_DUE,
+    TABLE_RECEIPTS,
+    TABLE_RECEIPTS_DUE,
     TABLES
 };
 
@@ -358,6 +361,10 @@ enum err lmdb_delivery_read_ready(struct store_reader *r, const struct sub_state
 /* ERR_NOT_FOUND: nothing is left of this id. */
 enum err lmdb_delivery_free_one(struct store *s, uint64_t id);
 
+/* ---- lmdb_receipts ---- */
+extern const struct store_receipts_ops lmdb_receipts;
+MUST_CHECK enum err lmdb_receipt_decode(struct bytes stored, struct receipt *out);
+
 /* ---- lmdb_log ---- */
 enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *r,
                          uint64_t *offset);
@@ -463,6 +470,7 @@ enum err lmdb_read_totals(struct store *s, MDB_txn *txn, struct totals *out);
 
 /* ---- lmdb_check ---- */
 enum err lmdb_check_subs(struct store_reader *r);
+enum err lmdb_check_receipts(struct store_reader *r);
 enum err lmdb_check_store(struct store_reader *r);
 
 #endif

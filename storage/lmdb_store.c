@@ -29,6 +29,7 @@ const struct store_ops lmdb_store = {
     .cursor_move = lmdb_cursor_move,
     .cursor_delete = lmdb_cursor_delete,
     .cursors = lmdb_cursors_count,
+    .receipts = &lmdb_receipts,
     .subs = &lmdb_subs,
     .log_first = lmdb_log_first,
     .append = lmdb_log_append,

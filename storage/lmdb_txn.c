@@ -234,7 +234,7 @@ static int first_due(const struct store *s, MDB_txn *txn, enum table t, int64_t 
     if (rc)
         return rc;
     rc = mdb_cursor_get(c, &k, &v, MDB_FIRST);
-    if (!rc && k.mv_size == DUE_KEY_LEN && (!*out || (int64_t)get_be64(k.mv_data) < *out))
+    if (!rc && k.mv_size >= 8 && (!*out || (int64_t)get_be64(k.mv_data) < *out))
         *out = (int64_t)get_be64(k.mv_data);
     mdb_cursor_close(c);
     return rc == MDB_NOTFOUND ? 0 : rc;
@@ -244,7 +244,7 @@ enum err lmdb_stats_fill(struct store *s, MDB_txn *txn, const struct totals *tot
                          struct store_stats *out)
 {
     MDB_envinfo info;
-    MDB_stat trash;
+    MDB_stat trash, receipts;
     int rc = mdb_env_info(s->env, &info);
 
     *out = (struct store_stats){
@@ -262,11 +262,16 @@ enum err lmdb_stats_fill(struct store *s, MDB_txn *txn, const struct totals *tot
     if (!rc)
         rc = first_due(s, txn, TABLE_SUB_DUE, &out->next_due_ms);
     if (!rc)
+        rc = first_due(s, txn, TABLE_RECEIPTS_DUE, &out->next_due_ms);
+    if (!rc)
+        rc = mdb_stat(txn, s->dbi[TABLE_RECEIPTS], &receipts);
+    if (!rc)
         rc = mdb_stat(txn, s->dbi[TABLE_TRASH], &trash);
     if (rc)
         return lmdb_error(s, "read figures", rc);
     out->file_bytes = ((uint64_t)info.me_last_pgno + 1) * s->page_size;
     out->trash = trash.ms_entries != 0;
+    out->receipts = receipts.ms_entries;
     return ERR_OK;
 }
 

@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "record.h"
+#include "store_receipts.h"
 #include "store_subs.h"
 
 #define STORE_TOPIC_NAME_MAX 255 /* bytes */
@@ -115,7 +116,8 @@ struct store_stats {
     uint64_t used_bytes; /* pages in use, without those waiting for reuse */
     uint64_t file_bytes; /* pages the file has grown to */
     uint64_t map_bytes;  /* what messages may use */
-    int64_t next_due_ms; /* when the first record or delivery becomes due; 0: none waits */
+    uint64_t receipts;
+    int64_t next_due_ms; /* when the first record, delivery or receipt becomes due; 0: none waits */
     bool trash;          /* something waits for store_trash_step */
     uint64_t topic_cache_bytes;
 };
@@ -233,6 +235,7 @@ struct store_ops {
     enum err (*cursor_move)(struct store *s, struct store_topic *t, struct bytes name,
                             uint64_t next);
     enum err (*cursor_delete)(struct store *s, struct store_topic *t, struct bytes name);
+    const struct store_receipts_ops *receipts;
     const struct store_subs_ops *subs;
     /* Of all topics, as of this transaction. */
     enum err (*cursors)(struct store *s, uint64_t *count);

@@ -15,6 +15,7 @@ static unsigned dice(unsigned sides)
 #define TOPICS  6
 #define IDS     40
 #define CURSORS 3
+#define KEYS    8
 
 /* What the store should hold, kept the simple way. */
 struct model {
@@ -25,6 +26,7 @@ struct model {
     uint8_t ids[TOPICS][4096]; /* which of id_bytes; 0: none */
     bool exists[TOPICS];
     uint64_t cursor[TOPICS][CURSORS]; /* NOWHERE: there is none */
+    int64_t receipt[TOPICS][KEYS];    /* until when; 0: there is none */
 };
 
 static struct model now_model, kept_model;
@@ -111,6 +113,7 @@ static void random_delete(struct model *m, unsigned t)
     m->exists[t] = false;
     for (unsigned c = 0; c < CURSORS; c++)
         m->cursor[t][c] = NOWHERE;
+    memset(m->receipt[t], 0, sizeof m->receipt[t]); /* another life knows nothing of them */
 }
 
 static unsigned model_expire(struct model *m)
@@ -192,10 +195,45 @@ static void random_cursor(struct model *m, unsigned t)
     }
 }
 
+static struct bytes receipt_key(unsigned k)
+{
+    static char text[STORE_RECEIPT_KEY_MAX];
+
+    memset(text, 'k', sizeof text);
+    return bytes_of(text, k % 2 ? STORE_RECEIPT_KEY_MAX - k : k + 1);
+}
+
+static void random_receipt(struct model *m, unsigned t)
+{
+    unsigned k = dice(KEYS);
+    struct receipt r = {.first_offset = m->next[t] ? m->next[t] - 1 : 0,
+                        .count = m->next[t] ? 1 : 0,
+                        .until_ms = now_ms + 1 + dice(3000)};
+
+    if (!m->exists[t])
+        return;
+    OK(ops->receipts->put(store, topic(topic_name(t)), receipt_key(k), &r));
+    m->receipt[t][k] = r.until_ms;
+}
+
+static void random_forget(struct model *m)
+{
+    unsigned max = 1 + dice(10), gone;
+
+    do {
+        OK(ops->receipts->expire_step(store, now_ms, max, &gone));
+        cr_assert(le(uint, gone, max));
+    } while (gone == max);
+    for (unsigned t = 0; t < TOPICS; t++)
+        for (unsigned k = 0; k < KEYS; k++)
+            if (m->receipt[t][k] <= now_ms)
+                m->receipt[t][k] = 0;
+}
+
 static void random_act(struct model *m)
 {
     struct store_step step;
-    unsigned t = dice(TOPICS), act = dice(125);
+    unsigned t = dice(TOPICS), act = dice(145);
 
     now_ms += dice(60);
     if (act < 60)
@@ -210,6 +248,10 @@ static void random_act(struct model *m)
         random_namespace();
     else if (act < 116)
         random_cursor(m, t);
+    else if (act < 132)
+        random_receipt(m, t);
+    else if (act < 136)
+        random_forget(m);
     else
         OK(ops->trash_step(store, now_ms, 1 + dice(100), &step));
 }
@@ -263,6 +305,21 @@ static void compare_cursors(const struct model *m, unsigned t)
     ops->read_end(reader);
 }
 
+static void compare_receipts(const struct model *m, unsigned t)
+{
+    uint64_t topic_id = state(topic_name(t)).id;
+    struct receipt found;
+
+    OK(ops->read_begin(reader, 1));
+    for (unsigned k = 0; k < KEYS; k++) {
+        enum err e = ops->receipts->read(reader, topic_id, receipt_key(k), &found);
+
+        cr_assert(e == ERR_OK || e == ERR_NOT_FOUND);
+        cr_assert(eq(i64, e ? 0 : found.until_ms, m->receipt[t][k]));
+    }
+    ops->read_end(reader);
+}
+
 static void compare(const struct model *m)
 {
     for (unsigned t = 0; t < TOPICS; t++)
@@ -270,6 +327,7 @@ static void compare(const struct model *m)
             compare_topic(m, t);
             compare_ids(m, t);
             compare_cursors(m, t);
+            compare_receipts(m, t);
         }
     cr_assert(eq(u64, stats().counters.accepted, m->accepted));
     cr_assert(eq(u64, stats().live, m->live));
