@@ -1,7 +1,7 @@
 /*
- * etag - If-None-Match: has the client what we would send?
+ * etag - If-None-Match and If-Range: has the client what we would send?
  *
- * Our tags are strong: the same tag means the same bytes. `tag` has its quotes.
+ * `tag` is without the W/ of a weak one, and has its quotes.
  *
  * Threads:  the request's loop.
  */
@@ -12,5 +12,9 @@
 
 /* True: If-None-Match names the tag (also as a weak one), or is a star: 304 will do. */
 bool etag_is_known(const struct request *r, const char *tag);
+
+/* False: If-Range names another tag, or a time: a part of this would not fit to what the
+ * client has. For strong tags only. */
+bool etag_part_fits(const struct request *r, const char *tag);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "cacheable.h"
 #include "encode.h"
 #include "line.h"
 #include "location.h"
@@ -25,6 +26,9 @@ struct page { /* an answer in the making */
     uint64_t next, earliest, skipped;
     uint64_t bytes; /* of bodies */
     unsigned count;
+    uint64_t first; /* offset where it begins */
+    bool closed;    /* it ended before the log's end: what comes later is not in it */
+    struct cacheable cache;
 };
 
 /* ---- how much room ---- */
@@ -129,9 +133,11 @@ static enum err put_messages(struct page *p)
         p->next = m.offset + 1;
         p->bytes += m.record.blob_id ? 0 : m.record.body.len;
         p->count++;
+        cacheable_see(&p->cache, &m.record);
         if (p->count == p->r->read.limit)
             break;
     }
+    p->closed = !e;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -157,14 +163,39 @@ static const char *page_type(const struct request *r)
     return r->read.form == READ_JSON ? "application/json" : "application/x-ndjson";
 }
 
+/* An offset says the same for ever; the end of the log, the first message that is left, or a
+ * time ago does not. */
+static bool is_cacheable(struct page *p)
+{
+    struct request *r = p->r;
+
+    p->cache.weak = r->read.form != READ_NDJSON;
+    p->cache.by_accept = true;
+    cacheable_tag(&p->cache, &r->loop->fetch.topic, r->read.form == READ_JSON ? 'j' : 'n',
+                  p->first, p->next, p->count);
+    return p->closed && !p->skipped && r->read.from.kind == FETCH_OFFSET;
+}
+
+/* The page is done, and not sent. */
+static void drop_page(struct page *p)
+{
+    out_fini(&p->out);
+    ledger_release(&p->grant);
+}
+
 static void send_page(struct page *p)
 {
+    bool cacheable = is_cacheable(p);
+
+    if (cacheable && cacheable_known(p->r, &p->cache)) {
+        drop_page(p);
+        return;
+    }
     out_set_limit(&p->out, p->out.limit + ENVELOPE_BYTES);
     if (p->r->read.form == READ_JSON)
         put_envelope_end(p);
     if (p->out.full) {
-        out_fini(&p->out);
-        ledger_release(&p->grant);
+        drop_page(p);
         reply_store_error(p->r, p->out.no_memory ? ERR_NO_MEMORY : ERR_CORRUPT);
         return;
     }
@@ -173,6 +204,10 @@ static void send_page(struct page *p)
     metric_add(METRIC_DELIVERED_MESSAGES, p->count);
     metric_add(METRIC_DELIVERED_BYTES, (int64_t)p->bytes);
     reply_out(p->r, MHD_HTTP_OK, page_type(p->r), &p->out, &p->grant);
+    if (cacheable)
+        cacheable_headers(p->r, &p->cache);
+    else
+        cacheable_not(p->r);
 }
 
 /* As short as a problem, and as little charged. */
@@ -186,6 +221,7 @@ static void send_empty_page(struct page *p)
         put_envelope_end(p);
     }
     reply_text(p->r, MHD_HTTP_OK, page_type(p->r), bytes_of(text, p->out.len));
+    cacheable_not(p->r);
 }
 
 /* Under the open snapshot, whose first message for this reader is `first`. */
@@ -202,8 +238,7 @@ static void build_page(struct page *p, const struct store_entry *first)
         out_text(&p->out, "{\"messages\":[");
     e = put_messages(p);
     if (e) {
-        out_fini(&p->out);
-        ledger_release(&p->grant);
+        drop_page(p);
         reply_store_error(r, e);
         return;
     }
@@ -236,7 +271,7 @@ static bool answer(struct request *r, bool last)
 {
     struct fetch *f = &r->loop->fetch;
     struct store_entry m;
-    struct page p = { .r = r };
+    struct page p = { .r = r, .cache.expires_ms = CACHEABLE_NEVER };
     enum err e = resolve(r);
 
     if (!e)
@@ -249,6 +284,7 @@ static bool answer(struct request *r, bool last)
         p.skipped = p.earliest - r->read.offset;
     }
     p.next = r->read.offset > p.earliest ? r->read.offset : p.earliest;
+    p.first = p.next;
     f->positioned = false;
     if (!e)
         e = fetch_next(f, p.next, &m);
@@ -283,6 +319,8 @@ static bool answer_without_topic(struct request *r, bool last)
         reply_text(r, MHD_HTTP_OK, "application/x-ndjson", bytes_of("", 0));
     else
         reply_empty(r, MHD_HTTP_NO_CONTENT);
+    if (may_come)
+        cacheable_not(r);
     return true;
 }
 
@@ -304,10 +342,11 @@ static bool look(struct request *r, bool last)
 
 /* ---- one encoding for all who wait for the same ---- */
 
-/* A part of a message, which is not in r->read. */
+/* A part of a message, or what it may have already: that is not in r->read. */
 static bool of_a_part(const struct request *r)
 {
-    return r->read.form == READ_RAW && request_header(r, MHD_HTTP_HEADER_RANGE);
+    return request_header(r, MHD_HTTP_HEADER_IF_NONE_MATCH) ||
+           (r->read.form == READ_RAW && request_header(r, MHD_HTTP_HEADER_RANGE));
 }
 
 static bool same_question(const struct request *a, const struct request *b)

@@ -1,7 +1,9 @@
 #include "raw_message.h"
 
 #include "base/text.h"
+#include "cacheable.h"
 #include "download.h"
+#include "etag.h"
 #include "line.h"
 #include "metrics.h"
 
@@ -11,7 +13,7 @@
 
 #define PIECE_BYTES (64u << 10)
 #define HEADER_MAX 9000 /* name and value of one of our headers, with what escapes */
-#define OTHER_HEADERS 1024u /* what the library adds, and what it notes of the request */
+#define OTHER_HEADERS 1200u /* what the library adds, and what it notes of the request */
 
 struct range { /* what part of the body is asked for */
     uint64_t first, len;
@@ -87,6 +89,28 @@ static void add_attributes(struct request *r, struct bytes attributes, size_t ro
     reply_header(r, "Attributes-Omitted", number);
 }
 
+/* A message is named by its offset, or it is the next one behind an offset. Which that is
+ * changes only when it expires. False: asked for in another way. */
+static bool is_cacheable(const struct request *r, const struct store_entry *m,
+                         struct cacheable *c)
+{
+    *c = (struct cacheable){ .by_accept = r->read.form == READ_RAW,
+                             .expires_ms = CACHEABLE_NEVER };
+    cacheable_tag(c, &r->loop->fetch.topic, 'r', m->offset, m->offset + 1, 1);
+    cacheable_see(c, &m->record);
+    return r->read.form != READ_RAW || r->read.from.kind == FETCH_OFFSET;
+}
+
+static void add_cache_headers(struct request *r, const struct store_entry *m)
+{
+    struct cacheable c;
+
+    if (is_cacheable(r, m, &c))
+        cacheable_headers(r, &c);
+    else
+        cacheable_not(r);
+}
+
 static void add_headers(struct request *r, const struct store_entry *m)
 {
     size_t named = m->record.id.len + m->record.key.len + m->record.content_type.len;
@@ -112,6 +136,7 @@ static void add_headers(struct request *r, const struct store_entry *m)
     /* A publisher says what it is: a browser that opens it must not run it as ours. */
     reply_header(r, "Content-Security-Policy", "sandbox");
     reply_header(r, "X-Content-Type-Options", "nosniff");
+    add_cache_headers(r, m);
 }
 
 /* ---- Range ---- */
@@ -147,12 +172,12 @@ static bool parse_range(const char *text, uint64_t size, struct range *out)
     return true;
 }
 
-static bool read_range(struct request *r, uint64_t size, struct range *out)
+static bool read_range(struct request *r, uint64_t size, const char *tag, struct range *out)
 {
     const char *text = request_header(r, MHD_HTTP_HEADER_RANGE);
 
     *out = (struct range){ 0, size, false };
-    if (!text || strncasecmp(text, "bytes=", 6) != 0)
+    if (!text || strncasecmp(text, "bytes=", 6) != 0 || !etag_part_fits(r, tag))
         return true;
     return parse_range(text, size, out);
 }
@@ -309,13 +334,17 @@ bool raw_message_whole(struct request *r, struct store_entry *m,
 bool raw_message_reply(struct request *r, struct store_entry *m)
 {
     uint64_t size = m ? record_size(&m->record) : 0;
+    struct cacheable c;
     struct range range;
 
     if (!m) {
         reply_empty(r, MHD_HTTP_NO_CONTENT);
+        cacheable_not(r);
         return true;
     }
-    if (!read_range(r, size, &range)) {
+    if (is_cacheable(r, m, &c) && cacheable_known(r, &c))
+        return true;
+    if (!read_range(r, size, c.tag, &range)) {
         bad_range(r, size);
         return true;
     }

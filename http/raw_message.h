@@ -4,7 +4,7 @@
  * A whole message is copied once; one in chunks is streamed, a piece at a time as the
  * socket takes it, each piece read under a snapshot of its own; it comes whole even if it
  * is taken out meanwhile (download.h). Range (RFC 9110, one
- * range) gives 206 or 416.
+ * range) gives 206 or 416, If-None-Match 304 (cacheable.h).
  *
  * Memory:   the copy, or one piece, is reserved in the read ledger.
  * Threads:  the request's loop.
@@ -14,7 +14,8 @@
 
 #include "request.h"
 
-/* With r->loop->fetch open, whose entry `m` is. NULL: 204, there is none. The snapshot may be
+/* With r->loop->fetch open, whose entry `m` is, and r->read filled where it is a read of the log
+ * (READ_RAW). NULL: 204, there is none. The snapshot may be
  * renewed, and *m with it. True: answered, or in line for the room (line.h). False: nothing
  * is answered, for the message went in this moment; look again, under the snapshot that is
  * open now. */
