@@ -184,19 +184,13 @@ enum err fetch_blob(struct fetch *f, uint64_t blob_id, uint64_t at, void *to, si
 
 enum err fetch_lag(struct fetch *f, const struct sub_state *sub, uint64_t *lag)
 {
-    const struct topic_state *t = &f->topic;
-    struct store_entry m;
-    enum err e;
+    enum err e = ERR_OK;
 
     *lag = 0;
+    if (f->topic.id)
+        e = f->ops->read_live_from(f->reader, &f->topic, sub->next, lag);
+    f->positioned = false;
     for (unsigned i = 0; i < DELIVERY_STATES; i++)
         *lag += sub->in[i];
-    if (!t->id)
-        return ERR_OK;
-    f->positioned = false;
-    e = fetch_next(f, sub->next, &m);
-    f->positioned = false;
-    if (!e)
-        *lag += t->next_offset - m.offset < t->live ? t->next_offset - m.offset : t->live;
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return e;
 }

@@ -66,7 +66,8 @@ MUST_CHECK enum err fetch_earliest(struct fetch *f, uint64_t *offset);
 MUST_CHECK enum err fetch_next(struct fetch *f, uint64_t offset, struct store_entry *out);
 
 /* Messages that a subscription has not finished: what is before it in the log, and what is
- * on its way. Its topic's snapshot must be open. */
+ * on its way. Those whose time is over count until they are taken out; what is leased, until
+ * that ends. The snapshot of its topic must be open. O(log n). */
 MUST_CHECK enum err fetch_lag(struct fetch *f, const struct sub_state *sub, uint64_t *lag);
 
 /* Part of a large body, under a snapshot of its own: not between begin and end. */

@@ -4,7 +4,8 @@
  *   1. accepted == live + expired + removed, for each topic and for the store.
  *   2. live and live_bytes are what the log holds; the store's are the sum of its
  * topics'.
- *   3. Offsets lie below next_offset, times do not fall.
+ *   3. Offsets lie below next_offset, times do not fall. From any place on as many records
+ *      are live as the table of holes leads to.
  *   4. Every record with an expiry is found through the index of due messages.
  *   5. Every blob that a record names is there, as long as the record says, and neither
  *      an upload nor trash.
@@ -132,9 +133,31 @@ static enum err check_record(const struct check *c, const struct topic_state *t,
     return at->record.blob_id ? check_blob(c, t->id, &at->record) : ERR_OK;
 }
 
+/* How many are live from some places on, as counted and as asked for. */
+#define PLACES 9u
+
+static uint64_t place_of(const struct topic_state *t, unsigned i)
+{
+    return t->next_offset / (PLACES - 1) * i + i;
+}
+
+static enum err check_live_from(const struct check *c, const struct topic_state *t,
+                                const uint64_t counted[PLACES])
+{
+    uint64_t said;
+    enum err e = ERR_OK;
+
+    for (unsigned i = 0; i < PLACES && !e; i++) {
+        e = lmdb_read_live_from(c->r, t, place_of(t, i), &said);
+        if (!e && said != counted[i])
+            return broken(c, "holes are counted wrongly", t->id, place_of(t, i));
+    }
+    return e;
+}
+
 static enum err check_log(struct check *c, const struct topic_state *t)
 {
-    uint64_t live = 0, bytes = 0;
+    uint64_t live = 0, bytes = 0, from[PLACES] = {0};
     int64_t last_ms = INT64_MIN;
     struct store_entry at;
     enum err e = lmdb_read_seek(c->r, t->id, 0, &at);
@@ -142,6 +165,8 @@ static enum err check_log(struct check *c, const struct topic_state *t)
     for (; !e; e = lmdb_read_next(c->r, &at)) {
         live++;
         bytes += record_size(&at.record);
+        for (unsigned i = 0; i < PLACES; i++)
+            from[i] += at.offset >= place_of(t, i);
         e = check_record(c, t, &at, &last_ms);
         if (e)
             return e;
@@ -153,7 +178,7 @@ static enum err check_log(struct check *c, const struct topic_state *t)
     if (!add_up(&t->counters, t->live))
         return broken(c, "the counters of a topic do not add up", t->id, t->live);
     c->records += live;
-    return ERR_OK;
+    return check_live_from(c, t, from);
 }
 
 /* ---- namespaces ---- */

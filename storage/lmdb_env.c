@@ -26,6 +26,7 @@ static const char *const table_names[TABLES] = {
     [TABLE_IDS] = "ids",
     [TABLE_SUBS] = "subs",     [TABLE_DELIVERIES] = "deliveries", [TABLE_SUB_DUE] = "sub_due",
     [TABLE_RECEIPTS] = "receipts", [TABLE_RECEIPTS_DUE] = "receipts_due",
+    [TABLE_HOLES] = "holes",
 };
 
 static enum err refuse(const struct store *s, const char *event, const char *reason,

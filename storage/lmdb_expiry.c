@@ -164,10 +164,22 @@ static enum err expire_one(struct store *s, struct store_topic *t, MDB_cursor *c
     return ERR_OK;
 }
 
-/* Takes out the records of a row; *row is what is left of it, count 0 when nothing is.
- */
+/* Is a record that stays in front of this offset? */
+static enum err stays_before(struct store *s, MDB_cursor *c, uint64_t topic_id,
+                             uint64_t offset, bool *stays)
+{
+    uint64_t earliest;
+    MDB_val v;
+    enum err e = lmdb_log_seek(s, c, topic_id, 0, &earliest, &v);
+
+    *stays = !e && earliest < offset;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* Takes out the records of a row; *row is what is left of it, count 0 when nothing is. *hole:
+ * a record in front of what comes next stays. */
 static enum err expire_row(struct store *s, struct store_topic *t, MDB_cursor *c,
-                           struct due_row *row, struct sweep *sw)
+                           struct due_row *row, bool *hole, struct sweep *sw)
 {
     uint64_t end = row->first + row->count, at;
     struct record r;
@@ -182,9 +194,13 @@ static enum err expire_row(struct store *s, struct store_topic *t, MDB_cursor *c
         }
         if (record_decode(bytes_of_val(v), &r))
             return corrupt(s);
-        if (!r.expires_ms || r.expires_ms > sw->now_ms)
+        if (!r.expires_ms || r.expires_ms > sw->now_ms) {
+            *hole = true;
             continue; /* whatever the row says, never what may still be delivered */
+        }
         e = expire_one(s, t, c, at, &r, sw);
+        if (!e && *hole)
+            e = lmdb_holes_note(s, t, at);
         if (e)
             return e;
     }
@@ -196,16 +212,21 @@ static enum err expire_row(struct store *s, struct store_topic *t, MDB_cursor *c
 static enum err sweep_topic(struct store *s, struct store_topic *t, struct due_row *row,
                             struct sweep *sw)
 {
+    uint64_t end = row->first + row->count;
+    bool hole;
     MDB_cursor *c;
     enum err e = lmdb_txn_cursor(s, TABLE_LOG, &c);
 
+    if (!e)
+        e = stays_before(s, c, row->topic_id, row->first, &hole);
     if (e)
         return e;
     lmdb_cache_touch(&s->cache, t);
     t->oldest_ms = 0;
     if (t->run.due_ms == row->due_ms)
         t->run.count = 0;
-    return expire_row(s, t, c, row, sw);
+    e = expire_row(s, t, c, row, &hole, sw);
+    return e || hole ? e : lmdb_holes_tidy(s, t, row->count ? row->first : end);
 }
 
 static enum err sweep_row(struct store *s, const struct due_row *row, struct sweep *sw)

@@ -10,6 +10,7 @@
  *   lmdb_cursors  how far the subscriptions of topics have come
  *   lmdb_subs     subscriptions
  *   lmdb_deliveries  what they have handed out
+ *   lmdb_holes    how many messages are live from an offset on
  *   lmdb_log      append and take out
  *   lmdb_ids      where the message with an id is
  *   lmdb_receipts what was answered to who published under a key
@@ -55,6 +56,7 @@ enum table {
     TABLE_SUB_DUE,
     TABLE_RECEIPTS,
     TABLE_RECEIPTS_DUE,
+    TABLE_HOLES,
     TABLES
 };
 
@@ -81,11 +83,14 @@ struct due_run {
     bool dirty; /* not written as it is now */
 };
 
+enum holes_there { HOLES_UNKNOWN, HOLES_NONE, HOLES_SOME };
+
 /* A cached topic. In the lists of its cache unless it is gone. */
 struct store_topic {
     struct topic_state state;
     struct due_run run; /* the newest one, so that it can grow */
     uint64_t parked_in; /* transaction in which its strangers were parked */
+    enum holes_there holes; /* has it rows in the table of holes? */
     int64_t oldest_ms;  /* the oldest live record's time; 0: to be looked up */
     struct store_topic *by_name, *by_id; /* next in the hash chain */
     struct store_topic *newer, *older;   /* order of use */
@@ -126,6 +131,16 @@ struct park {
     uint8_t *bytes;
 };
 
+/* Holes of one topic that are not in its rows yet, see lmdb_holes.c. */
+#define HOLE_LEVELS 4u
+struct holes {
+    uint64_t topic_id;
+    struct hole_block {
+        uint64_t block;
+        uint64_t count;
+    } at[HOLE_LEVELS];
+};
+
 #define PIN_SLOTS 256u
 
 /* Pins by blob id; guarded by lock, which is held for a look at one slot only. */
@@ -162,6 +177,7 @@ struct store {
     struct topic_cache cache;
     struct namespaces namespaces;
     struct park park;
+    struct holes holes;
 
     /* Any thread. */
     _Atomic size_t cache_bytes;
@@ -364,6 +380,17 @@ enum err lmdb_delivery_free_one(struct store *s, uint64_t id);
 /* ---- lmdb_receipts ---- */
 extern const struct store_receipts_ops lmdb_receipts;
 MUST_CHECK enum err lmdb_receipt_decode(struct bytes stored, struct receipt *out);
+/* ---- lmdb_holes ---- */
+/* A record was taken out while an earlier one of its topic stays. */
+enum err lmdb_holes_note(struct store *s, struct store_topic *t, uint64_t offset);
+enum err lmdb_holes_flush(struct store *s);
+/* The topic has nothing before `earliest` any more. Some of what it does not need goes. */
+enum err lmdb_holes_tidy(struct store *s, struct store_topic *t, uint64_t earliest);
+enum err lmdb_holes_any(struct store *s, struct store_topic *t, bool *any_there);
+/* Of a deleted topic. ERR_NOT_FOUND: nothing is left. */
+enum err lmdb_holes_free_one(struct store *s, uint64_t topic_id);
+enum err lmdb_read_live_from(struct store_reader *r, const struct topic_state *t,
+                             uint64_t offset, uint64_t *count);
 
 /* ---- lmdb_log ---- */
 enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *r,

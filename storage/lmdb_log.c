@@ -154,8 +154,10 @@ enum err lmdb_log_take_out(struct store *s, MDB_cursor *c, uint64_t topic_id,
     return rc ? lmdb_txn_fail(s, "take out a message", rc) : ERR_OK;
 }
 
+/* *first: nothing before it is left. */
 static enum err take_out_before(struct store *s, MDB_cursor *c, uint64_t topic_id,
-                                uint64_t before, unsigned max, struct store_step *out)
+                                uint64_t before, unsigned max, struct store_step *out,
+                                uint64_t *first)
 {
     struct record r;
     uint64_t at;
@@ -165,6 +167,7 @@ static enum err take_out_before(struct store *s, MDB_cursor *c, uint64_t topic_i
     while (!e && at < before) {
         if (out->spent >= max) {
             out->more = true;
+            *first = at;
             return ERR_OK;
         }
         if (record_decode(bytes_of_val(v), &r))
@@ -182,6 +185,7 @@ static enum err take_out_before(struct store *s, MDB_cursor *c, uint64_t topic_i
 enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t before,
                               unsigned max, struct store_step *out)
 {
+    uint64_t first = before;
     MDB_cursor *c;
     enum err e = lmdb_park_return(s);
 
@@ -189,7 +193,10 @@ enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t b
     if (!e)
         e = lmdb_txn_cursor(s, TABLE_LOG, &c);
     if (!e)
-        e = take_out_before(s, c, t->state.id, before, max, out);
+        e = take_out_before(s, c, t->state.id, before, max, out, &first);
+    if (e)
+        return e;
+    e = lmdb_holes_tidy(s, t, first);
     if (e)
         return e;
     lmdb_cache_touch(&s->cache, t);

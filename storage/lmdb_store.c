@@ -52,6 +52,7 @@ const struct store_ops lmdb_store = {
     .read_prev = lmdb_read_prev,
     .read_seek_time = lmdb_read_seek_time,
     .read_find_id = lmdb_read_find_id,
+    .read_live_from = lmdb_read_live_from,
     .read_cursor = lmdb_read_cursor,
     .read_blob = lmdb_read_blob,
     .read_topics = lmdb_read_topics,

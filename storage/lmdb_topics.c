@@ -270,6 +270,7 @@ enum err lmdb_topics_delete(struct store *s, struct store_topic *t)
 {
     struct bytes name = bytes_of(t->state.name, t->state.name_len);
     uint8_t id[ID_LEN], next[8];
+    bool holes = false;
     enum err e;
 
     put_be64(id, t->state.id);
@@ -281,7 +282,9 @@ enum err lmdb_topics_delete(struct store *s, struct store_topic *t)
         e = lmdb_txn_put(s, TABLE_ENDED, name, bytes_of(next, sizeof next));
     if (!e)
         e = lmdb_cursors_delete_all(s, t->state.id);
-    if (!e && t->state.live)
+    if (!e)
+        e = lmdb_holes_any(s, t, &holes);
+    if (!e && (t->state.live || holes))
         e = lmdb_trash_put(s, TRASH_TOPIC, t->state.id);
     if (e)
         return e;

@@ -78,6 +78,10 @@ static enum err free_record(struct store *s, uint64_t topic_id, struct store_ste
 
     if (!e)
         e = lmdb_log_seek(s, c, topic_id, 0, &at, &v);
+    if (e == ERR_NOT_FOUND) {
+        out->spent++;
+        return lmdb_holes_free_one(s, topic_id);
+    }
     if (e)
         return e;
     if (record_decode(bytes_of_val(v), &r))

@@ -105,6 +105,8 @@ static enum err flush(struct store *s)
     if (!e)
         e = lmdb_expiry_flush(s);
     if (!e)
+        e = lmdb_holes_flush(s);
+    if (!e)
         e = lmdb_topics_flush(s);
     if (!e)
         e = lmdb_namespaces_flush(s);
@@ -137,6 +139,7 @@ void lmdb_txn_abort(struct store *s)
     s->txn = NULL;
     s->totals = s->committed;
     s->park.used = 0;
+    memset(&s->holes, 0, sizeof s->holes);
     lmdb_cache_settle(s, false);
     lmdb_namespaces_settle(s, false);
 }

@@ -312,6 +312,10 @@ struct store_ops {
      * ERR_NOT_FOUND: none, or it is empty or too long. */
     enum err (*read_find_id)(struct store_reader *r, uint64_t topic_id, struct bytes id,
                              uint64_t *offset);
+    /* Messages at or after `offset` that were not taken out yet; O(log n). *t as read under
+     * this snapshot. */
+    enum err (*read_live_from)(struct store_reader *r, const struct topic_state *t,
+                               uint64_t offset, uint64_t *count);
     /* ERR_NOT_FOUND. */
     enum err (*read_cursor)(struct store_reader *r, uint64_t topic_id, struct bytes name,
                             struct cursor_state *out);
