@@ -100,6 +100,16 @@ static void cut(struct connection *c, enum metric why)
     shutdown(c->fd, SHUT_RDWR);
 }
 
+/* Of a reader. What it has not taken goes with it: else the kernel keeps that, up to twice the
+ * socket_buffer, for as long as the client answers that it still has no room. */
+static void cut_reader(struct connection *c, enum metric why)
+{
+    struct linger at_once = { .l_onoff = 1 };
+
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    cut(c, why);
+}
+
 /* libmicrohttpd 0.9.75 leaves handle_idle when the content reader fails, and cleans up when it comes
  * there again. It comes there for all connections with a timeout of their own, but for the others
  * only from the oldest on up to the first that is open. */
@@ -173,11 +183,11 @@ static void check_replying(struct loop *l, struct connection *c)
         c->acked = info.tcpi_bytes_acked;
         c->since_ms = l->now_ms;
     } else if (l->now_ms - c->since_ms >= (int64_t)stall_ms) {
-        cut(c, METRIC_CONNECTIONS_STOPPED);
+        cut_reader(c, METRIC_CONNECTIONS_STOPPED);
         return;
     }
     if (drips(l, c))
-        cut(c, METRIC_CONNECTIONS_SLOW_READERS);
+        cut_reader(c, METRIC_CONNECTIONS_SLOW_READERS);
 }
 
 void connection_check(struct loop *l)

@@ -276,6 +276,11 @@ class HowItLives(StreamTest):
         self.assertGreater(max(ends) - min(ends), 0.1)
         self.all_have_gone()
 
+    def kernel_keeps_some_for(self, stream):
+        ends = "0100007F:%04X 0100007F:%04X " % (self.broker.port, stream.sock.getsockname()[1])
+        with open("/proc/net/tcp") as f:
+            return any(ends in line for line in f)
+
     def test_who_stops_reading_is_cut_and_others_go_on(self):
         self.publish(*[WHOLE] * 60)
         stopped = self.stream(receive_buffer=4096)
@@ -284,6 +289,7 @@ class HowItLives(StreamTest):
         self.publish("and on")
         self.assertEqual(reads.data(1), ["and on"])
         until(lambda: self.broker.metric("sluice_connections_stopped_readers_total") >= 1, what="it is cut")
+        until(lambda: not self.kernel_keeps_some_for(stopped), what="the kernel keeps nothing that it did not take")
         with self.assertRaises(ConnectionError):
             stopped.rest()
         self.doCleanups()
