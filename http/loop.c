@@ -155,6 +155,7 @@ static void on_tick(struct timer *t)
     hold_tick(l);
     request_check_bodies(l);
     accept_tick(l);
+    mercure_hub_tick(l);
     refusal_tick(l);
     linger_tick(&l->linger, l->now_ms);
     if (l->now_ms - l->checked_ms >= CONNECTION_CHECK_MS) {

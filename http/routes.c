@@ -2,6 +2,7 @@
 #include "mercure/answer.h"
 #include "mercure/publish.h"
 #include "mercure/subscribe.h"
+#include "mercure/subscriptions.h"
 #include "namespaces.h"
 #include "native_publish.h"
 #include "native_read.h"
@@ -82,5 +83,13 @@ const struct route routes[] = {
       NULL, mercure_take_topic, &dialect_mercure },
     { "GET", "/.well-known/mercure", NULL, NULL, mercure_subscribe_finish,
       .dialect = &dialect_mercure },
+    { "GET", "/.well-known/mercure/subscriptions", NULL, NULL, mercure_subscriptions_finish,
+      NULL, mercure_subscriptions_take, &dialect_mercure, mercure_subscriptions_is_on },
+    { "GET", "/.well-known/mercure/subscriptions/{topic}", NULL, NULL,
+      mercure_subscriptions_finish, NULL, mercure_subscriptions_take, &dialect_mercure,
+      mercure_subscriptions_is_on },
+    { "GET", "/.well-known/mercure/subscriptions/{topic}/{subscriber}", NULL, NULL,
+      mercure_subscriptions_finish, NULL, mercure_subscriptions_take, &dialect_mercure,
+      mercure_subscriptions_is_on },
     { NULL },
 };

@@ -3,6 +3,7 @@
 #include "address.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "mercure/subscriptions.h"
 #include "metrics.h"
 
 #include <errno.h>
@@ -121,6 +122,8 @@ enum err server_start(struct broker *b, struct server **out)
     e = addresses_open(b->config->max_connections, b->config->max_connections_per_address,
                        &s->addresses);
     if (!e)
+        e = mercure_subscriptions_open(b, &s->registry);
+    if (!e)
         e = s->loops ? start_loops(s) : ERR_NO_MEMORY;
     if (e) {
         server_stop(s);
@@ -137,7 +140,9 @@ void server_drain(struct server *s, int64_t timeout_ms)
     atomic_store(&s->broker->draining, true);
     for (unsigned i = 0; i < s->count; i++)
         loop_drain(&s->loops[i]);
-    while (metric_get(METRIC_REQUESTS_IN_FLIGHT) > 0 && clock_mono_ms() < until)
+    while ((metric_get(METRIC_REQUESTS_IN_FLIGHT) > 0 ||
+            !mercure_subscriptions_told(s->registry)) &&
+           clock_mono_ms() < until)
         usleep(2000);
 }
 
@@ -147,6 +152,7 @@ void server_stop(struct server *s)
         return;
     for (unsigned i = 0; i < s->count; i++)
         loop_stop(&s->loops[i]);
+    mercure_registry_free(s->registry);
     addresses_free(s->addresses);
     free(s->loops);
     free(s);

@@ -13,6 +13,7 @@
 #include "mercure/hub.h"
 
 #include "base/log.h"
+#include "mercure/announce.h"
 #include "metrics.h"
 #include "server.h"
 #include "sse_event.h"
@@ -35,6 +36,7 @@ struct mercure_hub {
     bool news, in_line;
     struct ledger_waiter room; /* for the next slice */
     struct letter letter;
+    struct mercure_announcer announcer;
 };
 
 static struct bytes topic_of(const struct loop *l)
@@ -307,10 +309,17 @@ static void joins(struct request *r)
     metric_add(METRIC_MERCURE_SUBSCRIBERS, 1);
     if (r->connection)
         r->connection->stall_ms = r->loop->broker->config->mercure_dispatch_timeout_ms;
+    if (subscriber(r)->entry)
+        mercure_announce_arrival(&h->announcer, subscriber(r)->entry);
 }
 
 static void leaves(struct request *r)
 {
+    struct mercure_subscriber *s = subscriber(r);
+
+    if (s->entry)
+        mercure_announce_departure(&r->loop->hub->announcer, s->entry);
+    s->entry = NULL; /* the announcer's */
     waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
     r->loop->hub->subscribers--;
     metric_add(METRIC_MERCURE_SUBSCRIBERS, -1);
@@ -415,6 +424,7 @@ static void free_subscriber(struct sse_stream *stream)
     struct mercure_subscriber *s = (struct mercure_subscriber *)stream;
 
     mercure_set_leave(s->set);
+    mercure_entry_free(s->entry); /* of one that never was live */
     free(s);
 }
 
@@ -447,6 +457,7 @@ struct mercure_hub *mercure_hub_of(struct loop *l)
     ledger_read(l->broker->read, &f);
     l->hub->loop = l;
     l->hub->slot = waiters_slot(topic_of(l));
+    mercure_announce_init(&l->hub->announcer, l);
     mercure_sets_init(&l->hub->sets, l->broker->read, f.limit / SHARE / l->broker->config->loops,
                       (const uint8_t *)secret);
     return l->hub;
@@ -463,8 +474,15 @@ void mercure_hub_free(struct loop *l)
         return;
     sse_block_drop(l->hub->slice);
     ledger_release(&l->hub->room.grant);
+    mercure_announce_fini(&l->hub->announcer);
     free(l->hub);
     l->hub = NULL;
+}
+
+void mercure_hub_tick(struct loop *l)
+{
+    if (l->hub)
+        mercure_announce_tick(&l->hub->announcer);
 }
 
 void mercure_hub_drain(struct loop *l)
@@ -486,4 +504,5 @@ void mercure_hub_cut_all(struct loop *l)
     }
     sse_block_drop(h->slice);
     h->slice = NULL;
+    mercure_announce_stop(&h->announcer);
 }

@@ -15,12 +15,14 @@
 #ifndef SLUICE_MERCURE_HUB_H
 #define SLUICE_MERCURE_HUB_H
 
+#include "mercure/registry.h"
 #include "mercure/set.h"
 #include "sse_internal.h"
 
 struct mercure_subscriber {
     struct sse_stream stream; /* first */
     struct mercure_set *set;
+    struct mercure_entry *entry; /* NULL: mercure_subscriptions is off */
     bool live; /* its offset is that of the hub, or higher */
 };
 
@@ -31,6 +33,9 @@ void mercure_hub_free(struct loop *l);
 struct mercure_sets *mercure_hub_sets(struct mercure_hub *h);
 
 extern const struct sse_feed mercure_feed;
+
+/* For loop.c. */
+void mercure_hub_tick(struct loop *l);
 
 /* For sse_stream.c. */
 void mercure_hub_woken(struct loop *l, unsigned first, unsigned end);

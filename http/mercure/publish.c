@@ -100,23 +100,26 @@ static struct bytes join(const struct mercure_form *f, char *room)
     return bytes_of(room, (size_t)(to - room));
 }
 
-/* The names into memory of their own. */
-static enum err fill(struct request *r, struct publish *p, struct mercure_update *u)
+enum err mercure_publish_name(struct publish *p, const struct config *c,
+                              const struct mercure_update *u)
 {
+    struct bytes log = bytes_str(c->mercure_topic);
     size_t attributes = mercure_update_attributes_len(u);
-    size_t len = r->topic_len + u->id.len + u->topic.len + attributes;
-    uint8_t *to = malloc(len);
+    uint8_t *to = malloc(log.len + u->id.len + u->topic.len + attributes);
 
     p->meta = to;
     if (!to)
         return ERR_NO_MEMORY;
-    p->topic = request_topic(r);
+    p->topic = log;
     p->one = (struct packed_message){
         .id = u->id, .key = u->topic, .content_type = bytes_str(MERCURE_CONTENT_TYPE)};
     to = put(to, &p->topic);
     to = put(to, &p->one.id);
     to = put(to, &p->one.key);
     p->one.attributes = bytes_of(to, mercure_update_attributes_put(u, to));
+    p->one.has_ttl = c->mercure_ttl_ms != 0;
+    p->one.ttl_ms = c->mercure_ttl_ms;
+    p->auto_create = true; /* the hub's log is the hub's to make */
     return ERR_OK;
 }
 
@@ -149,19 +152,11 @@ static enum err make(struct request *r, struct publish *p, const struct mercure_
                                .type = f->type,
                                .retry = retry,
                                .is_private = f->is_private};
-    const struct config *c = r->loop->broker->config;
     enum err e = u.id.len ? ERR_OK : mercure_uuid_v7(urn, clock_wall_ms());
 
     if (!e && !u.id.len)
         u.id = bytes_str(urn);
-    if (!e)
-        e = fill(r, p, &u);
-    if (e)
-        return e;
-    p->one.has_ttl = c->mercure_ttl_ms != 0;
-    p->one.ttl_ms = c->mercure_ttl_ms;
-    p->auto_create = true; /* the hub's log is the hub's to make */
-    return ERR_OK;
+    return e ? e : mercure_publish_name(p, r->loop->broker->config, &u);
 }
 
 /* A reply was given, or p has been submitted (true). */

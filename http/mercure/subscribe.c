@@ -5,6 +5,7 @@
 #include "mercure/auth.h"
 #include "mercure/hub.h"
 #include "metrics.h"
+#include "server.h"
 #include "url.h"
 
 #include <stdlib.h>
@@ -143,6 +144,39 @@ static bool join(struct request *r, const struct mercure_wish *wish,
     return !e;
 }
 
+/* What others are told of it, where they are. A selector that is longer than any topic matches
+ * nothing, and would be told of nevertheless. */
+static bool make_entry(struct request *r, const struct mercure_claims *claims,
+                       struct mercure_subscriber *s)
+{
+    struct mercure_registry *all = r->loop->server->registry;
+    struct bytes *topics = all ? calloc(s->set->topics, sizeof *topics) : NULL;
+    enum err e = all && !topics ? ERR_NO_MEMORY : ERR_OK;
+    bool too_long = false;
+
+    if (!all)
+        return true;
+    for (unsigned i = 0; topics && i < s->set->topics; i++) {
+        topics[i] = mercure_set_topic(s->set, i);
+        too_long |= topics[i].len > CONFIG_KEY_MAX_BYTES;
+    }
+    if (!e && !too_long)
+        e = mercure_entry_new(all, topics, s->set->topics,
+                              claims ? claims->payload : bytes_of("", 0), &s->entry);
+    free(topics);
+    if (too_long)
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "A \"topic\" parameter has more than %d bytes: no topic has.",
+                      CONFIG_KEY_MAX_BYTES);
+    else if (e == ERR_BUSY)
+        reply_problem(r, PROBLEM_READ_BUFFER_FULL,
+                      "There is no room for one subscriber more in the list of active "
+                      "subscriptions, which may take a quarter of read_buffer. Try again later.");
+    else if (e)
+        reply_store_error(r, e);
+    return s->entry;
+}
+
 /* claims: NULL for who has no token. */
 static bool find_set(struct request *r, struct query *q, const struct mercure_claims *claims,
                      struct mercure_subscriber *s)
@@ -157,7 +191,10 @@ static bool find_set(struct request *r, struct query *q, const struct mercure_cl
     bool found = memory && join(r, &wish, s);
 
     free(memory);
-    return found;
+    if (!found || make_entry(r, claims, s))
+        return found;
+    mercure_set_leave(s->set);
+    return false;
 }
 
 /* ---- where it starts ---- */
