@@ -315,14 +315,13 @@ bool mercure_registry_find(struct mercure_registry *g, struct bytes topic,
     return found;
 }
 
-size_t mercure_registry_count(struct mercure_registry *g)
+void mercure_registry_read(struct mercure_registry *g, struct mercure_registry_figures *out)
 {
-    size_t count;
-
     pthread_mutex_lock(&g->lock);
-    count = g->count;
+    *out = (struct mercure_registry_figures){ .subscribers = g->count,
+                                              .bytes = g->bytes,
+                                              .most = g->most };
     pthread_mutex_unlock(&g->lock);
-    return count;
 }
 
 /* ---- what has been told of it ---- */

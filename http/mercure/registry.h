@@ -95,7 +95,12 @@ MUST_CHECK bool mercure_registry_find(struct mercure_registry *g, struct bytes t
                                                    const struct mercure_subscription *s),
                                       void *arg);
 
-size_t mercure_registry_count(struct mercure_registry *g); /* of subscribers */
+struct mercure_registry_figures {
+    size_t subscribers; /* in the list */
+    size_t bytes, most; /* that all entries take, and may */
+};
+
+void mercure_registry_read(struct mercure_registry *g, struct mercure_registry_figures *out);
 
 /* ---- what has been told of it ---- */
 

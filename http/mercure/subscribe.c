@@ -111,30 +111,40 @@ static void *decode(struct request *r, struct query *q)
 
 /* ---- what it wants ---- */
 
-static void refuse_full(struct request *r, struct mercure_sets *sets)
+struct full { /* what there is no room for */
+    const char *event, *what, *hint;
+    size_t bytes, most;
+};
+
+/* The client is told each time, the operator now and then. */
+static void refuse_full(struct request *r, const struct full *f)
 {
+    struct mercure_sets *sets = mercure_hub_sets(mercure_hub_of(r->loop));
     int64_t now = r->loop->now_ms;
 
     metric_add(METRIC_MERCURE_REFUSED, 1);
     reply_problem(r, PROBLEM_READ_BUFFER_FULL,
-                  "There is no room for what this subscriber asks for: subscriptions of the "
-                  "hub may take a quarter of read_buffer. Try again later.");
+                  "There is no room for %s: it may take a quarter of read_buffer. Try again later.",
+                  f->what);
     if (sets->complained_ms && now - sets->complained_ms < COMPLAIN_EVERY_MS)
         return;
     sets->complained_ms = now;
-    LOG_WARN("mercure", "sets_full", LOG_I("bytes", (int64_t)sets->bytes),
-             LOG_I("most", (int64_t)sets->most),
-             LOG_S("hint", "subscribers may share templates, or read_buffer be larger"));
+    LOG_WARN("mercure", f->event, LOG_I("bytes", (int64_t)f->bytes),
+             LOG_I("most", (int64_t)f->most), LOG_S("hint", f->hint));
 }
 
 static bool join(struct request *r, const struct mercure_wish *wish,
                  struct mercure_subscriber *s)
 {
     struct mercure_hub *h = mercure_hub_of(r->loop);
-    enum err e = h ? mercure_sets_join(mercure_hub_sets(h), wish, &s->set) : ERR_NO_MEMORY;
+    struct mercure_sets *sets = h ? mercure_hub_sets(h) : NULL;
+    enum err e = h ? mercure_sets_join(sets, wish, &s->set) : ERR_NO_MEMORY;
 
     if (e == ERR_BUSY)
-        refuse_full(r, mercure_hub_sets(h));
+        refuse_full(r, &(struct full){
+                           "sets_full", "what subscribers ask for",
+                           "subscribers may share templates, or read_buffer be larger",
+                           sets->bytes, sets->most });
     else if (e == ERR_TOO_BIG)
         reply_problem(r, PROBLEM_BAD_PARAMETER,
                       "More than %u bytes of templates, in \"topic\" or in the token.",
@@ -144,37 +154,55 @@ static bool join(struct request *r, const struct mercure_wish *wish,
     return !e;
 }
 
-/* What others are told of it, where they are. A selector that is longer than any topic matches
- * nothing, and would be told of nevertheless. */
+static void refuse_entry(struct request *r, struct mercure_registry *all)
+{
+    struct mercure_registry_figures f;
+
+    mercure_registry_read(all, &f);
+    refuse_full(r, &(struct full){ "list_full", "the list of active subscriptions",
+                                   "tokens may have smaller payloads, or read_buffer be larger",
+                                   f.bytes, f.most });
+}
+
+/* Topics that are told of, into memory of the call's; NULL: a problem was given. A selector that is
+ * longer than any topic matches nothing, and would be told of nevertheless. */
+static struct bytes *told_topics(struct request *r, const struct mercure_set *set)
+{
+    struct bytes *topics = calloc(set->topics, sizeof *topics);
+
+    if (!topics)
+        reply_store_error(r, ERR_NO_MEMORY);
+    for (unsigned i = 0; topics && i < set->topics; i++) {
+        topics[i] = mercure_set_topic(set, i);
+        if (topics[i].len <= CONFIG_KEY_MAX_BYTES)
+            continue;
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "A \"topic\" parameter has more than %d bytes: no topic has.",
+                      CONFIG_KEY_MAX_BYTES);
+        free(topics);
+        topics = NULL;
+    }
+    return topics;
+}
+
+/* What others are told of it, where they are. False: a problem was given. */
 static bool make_entry(struct request *r, const struct mercure_claims *claims,
                        struct mercure_subscriber *s)
 {
     struct mercure_registry *all = r->loop->server->registry;
-    struct bytes *topics = all ? calloc(s->set->topics, sizeof *topics) : NULL;
-    enum err e = all && !topics ? ERR_NO_MEMORY : ERR_OK;
-    bool too_long = false;
+    struct bytes *topics = all ? told_topics(r, s->set) : NULL;
+    enum err e;
 
-    if (!all)
-        return true;
-    for (unsigned i = 0; topics && i < s->set->topics; i++) {
-        topics[i] = mercure_set_topic(s->set, i);
-        too_long |= topics[i].len > CONFIG_KEY_MAX_BYTES;
-    }
-    if (!e && !too_long)
-        e = mercure_entry_new(all, topics, s->set->topics,
-                              claims ? claims->payload : bytes_of("", 0), &s->entry);
+    if (!topics)
+        return !all;
+    e = mercure_entry_new(all, topics, s->set->topics,
+                          claims ? claims->payload : bytes_of("", 0), &s->entry);
     free(topics);
-    if (too_long)
-        reply_problem(r, PROBLEM_BAD_PARAMETER,
-                      "A \"topic\" parameter has more than %d bytes: no topic has.",
-                      CONFIG_KEY_MAX_BYTES);
-    else if (e == ERR_BUSY)
-        reply_problem(r, PROBLEM_READ_BUFFER_FULL,
-                      "There is no room for one subscriber more in the list of active "
-                      "subscriptions, which may take a quarter of read_buffer. Try again later.");
+    if (e == ERR_BUSY)
+        refuse_entry(r, all);
     else if (e)
         reply_store_error(r, e);
-    return s->entry;
+    return !e;
 }
 
 /* claims: NULL for who has no token. */

@@ -153,6 +153,9 @@ static bool take_rights(struct request *r, const struct mercure_claims *claims,
 
     if (e == ERR_BUSY)
         reply_read_buffer_full(r);
+    else if (e == ERR_TOO_BIG)
+        reply_problem(r, PROBLEM_BAD_REQUEST, "More than %u bytes of templates in the token.",
+                      MERCURE_TEMPLATES_MAX);
     else if (e)
         reply_store_error(r, e);
     return !e;
