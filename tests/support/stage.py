@@ -22,6 +22,10 @@ class Result(unittest.TextTestResult):
         self.passed += 1
         self.say("ok", test)
 
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        print("skip %s: %s" % (test.id(), reason), flush=True)
+
     def addFailure(self, test, err):
         super().addFailure(test, err)
         self.say("FAIL", test)
@@ -49,5 +53,5 @@ def run(folder, missing):
     runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=0)
     result = runner.run(unittest.TestSuite(tests))
     failed = len(result.failures) + len(result.errors)  # of a test that failed its tearDown may have, too
-    print("%d passed, %d failed, 0 skipped" % (result.passed, failed))
+    print("%d passed, %d failed, %d skipped" % (result.passed, failed, len(result.skipped)))
     return 1 if failed or not result.testsRun else 0
