@@ -105,18 +105,32 @@ static struct bytes untag(struct bytes run)
     return bytes_of(start, (size_t)(out - start));
 }
 
+static bool has_attribute(struct bytes list, struct bytes wanted)
+{
+    struct bytes name, value;
+
+    while (attribute_next(&list, &name, &value))
+        if (bytes_eq(name, wanted))
+            return true;
+    return false;
+}
+
 /* The batch's attributes behind the message's own, both without tags, in `room`. */
 static struct bytes join(struct bytes own, struct bytes shared,
                          uint8_t room[PUBLISH_SHARED_MAX])
 {
-    if (!shared.len)
+    struct bytes name, value;
+    size_t len = own.len;
+
+    if (!shared.len || own.len + shared.len > PUBLISH_SHARED_MAX)
         return own;
     if (!own.len)
         return shared;
-    assert(own.len + shared.len <= PUBLISH_SHARED_MAX);
     memcpy(room, own.data, own.len);
-    memcpy(room + own.len, shared.data, shared.len);
-    return bytes_of(room, own.len + shared.len);
+    while (attribute_next(&shared, &name, &value))
+        if (!has_attribute(own, name))
+            len += attribute_put(room + len, name, value);
+    return bytes_of(room, len);
 }
 
 static enum err append_one(struct publish *p, struct turn *t, struct store_topic *topic,

@@ -53,7 +53,8 @@ struct publish {
     size_t body_len;
     struct grant grant;  /* pays for all of it */
     /* The message. Of a batch: its ttl, for all that have none; and attributes that every
-     * message gets behind its own (names that it does not have; PUBLISH_SHARED_MAX). A single
+     * message gets behind its own, but for those that it has, and for one whose attributes
+     * would be more than PUBLISH_SHARED_MAX then. A single
      * one may have an id of up to RECORD_ID_MAX bytes, which fetch_find_id finds. */
     struct packed_message one;
     uint64_t blob_id, blob_size; /* not 0: the body of `one` was streamed */

@@ -7,6 +7,7 @@
 #include "location.h"
 #include "publish_door.h"
 #include "publish_headers.h"
+#include "trace.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -263,18 +264,22 @@ static bool fill_batch(struct request *r, struct publish *p)
         return false;
     p->batch = true;
     p->topic = request_topic(r);
-    p->meta = to = malloc(p->topic.len + h.once_len + 1);
+    p->meta = to = malloc(p->topic.len + h.once_len +
+                          packed_attribute_len(bytes_str(TRACE_PARENT), h.trace) + 1);
     if (!to)
         return false;
     to = put(to, &p->topic);
     p->once.key = bytes_of(h.once, h.once_len);
-    put(to, &p->once.key);
+    to = put(to, &p->once.key);
     take_conditions(p, &h);
     p->one = (struct packed_message){ .has_ttl = h.has_ttl,
                                       .ttl_ms = h.ttl_ms,
                                       .content_type = h.content_type };
     once_print(r, p);
     p->one.content_type = bytes_of(NULL, 0); /* the messages have their own */
+    if (h.trace.len)
+        p->one.attributes = bytes_of(
+            to, packed_attribute_put(to, bytes_str(TRACE_PARENT), h.trace));
     return true;
 }
 

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "broker.h"
 #include "request.h"
+#include "trace.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- the header ---- */
 
@@ -132,7 +132,7 @@ static void add_attributes(struct siphash128 *h, const uint8_t *secret, struct b
         uint8_t print[SIPHASH128_LEN];
         struct siphash128 one;
 
-        if (name.len == 11 && !strncasecmp(name.data, "traceparent", 11))
+        if (trace_is_parent(name))
             continue;
         siphash128_start(&one, secret);
         add_name(&one, name);

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "broker.h"
 #include "packed.h"
+#include "trace.h"
 
 #include <strings.h>
 
@@ -28,7 +29,7 @@ static void take_attribute(struct publish_headers *h, struct bytes name, struct 
         reply_problem(h->r, PROBLEM_BAD_HEADER,
                       "Message-%.*s is not UTF-8 text without control characters.",
                       (int)name.len, (const char *)name.data);
-    else
+    else if (!h->trace.len || !trace_is_parent(name)) /* the header goes before it */
         pack_attribute(h, name, value);
 }
 
@@ -54,6 +55,18 @@ static void take_once(struct publish_headers *h, struct bytes value)
                       "quotation marks, \"like this\", or without them if it has none of "
                       "blank, comma, semicolon, backslash.",
                       STORE_RECEIPT_KEY_MAX);
+}
+
+/* Of more than one the first; an ill-formed one is as good as none. */
+static void take_trace(struct publish_headers *h)
+{
+    const char *value = request_header(h->r, "traceparent");
+
+    if (!value || !trace_parent_is_fine(bytes_str(value)) ||
+        strlen(value) > CONFIG_CONTENT_TYPE_MAX_BYTES || !text_is_plain(bytes_str(value)))
+        return;
+    h->trace = bytes_str(value);
+    pack_attribute(h, bytes_str(TRACE_PARENT), h->trace);
 }
 
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
@@ -108,6 +121,7 @@ static void check_headers(struct publish_headers *h)
 bool publish_headers_read(struct request *r, struct publish_headers *h, uint8_t *attributes)
 {
     *h = (struct publish_headers){ .r = r, .attributes = attributes };
+    take_trace(h);
     MHD_get_connection_values(r->conn, MHD_HEADER_KIND, take_header, h);
     check_headers(h);
     return !r->reply.response;

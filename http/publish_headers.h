@@ -17,6 +17,7 @@ struct publish_headers {
     struct bytes key, content_type;
     size_t attributes_len; /* packed */
     uint8_t *attributes;   /* where to pack them; NULL: only measure */
+    struct bytes trace; /* traceparent; empty: none that is fine */
     bool has_ttl;
     uint64_t ttl_ms;
     char once[STORE_RECEIPT_KEY_MAX]; /* Idempotency-Key */
