@@ -162,6 +162,14 @@ class OtherSites(HubTest, PageTest):
         tab.run(POST, self.hub(), {"mode": "no-cors", "credentials": "include"}, {"topic": self.topic})
         self.assertEqual(self.stored(), 0)
 
+    def test_a_page_that_begins_at_an_offset_misses_nothing_though_it_had_no_event(self):
+        self.broker.offset("begin", "old", {"Content-Type": "text/plain"})
+        tab = self.visit(self.stranger)
+        self.listen(tab, self.broker.url + "/v1/topics/begin/messages?from=%d" % self.broker.topic("begin")["next"])
+        self.opened(tab)
+        self.broker.away(lambda: self.broker.offset("begin", "new", {"Content-Type": "text/plain"}))
+        self.has(tab, [["message", "1", "new"]])
+
     def test_any_page_reads_what_a_message_has_beside_its_body(self):
         at = self.broker.offset("beside", "x", {"Content-Type": "text/plain", "Message-Key": "k"})
         tab = self.visit(self.stranger)
