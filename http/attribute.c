@@ -1,6 +1,7 @@
 #include "attribute.h"
 
 #include "packed.h"
+#include "trace.h"
 
 #include <strings.h>
 
@@ -20,6 +21,28 @@ static bool is_token(struct bytes name)
             return false;
     }
     return name.len > 0;
+}
+
+bool attribute_header(struct bytes name, char to[ATTRIBUTE_HEADER_ROOM])
+{
+    size_t at = strlen("Message-");
+    bool start = true;
+
+    if (name.len > ATTRIBUTE_NAME_MAX)
+        return false;
+    if (trace_is_parent(name)) {
+        strcpy(to, TRACE_PARENT);
+        return true;
+    }
+    memcpy(to, "Message-", at);
+    for (size_t i = 0; i < name.len; i++) {
+        char c = ((const char *)name.data)[i];
+
+        to[at++] = start && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+        start = c == '-';
+    }
+    to[at] = 0;
+    return true;
 }
 
 bool attribute_is_reserved(struct bytes name)

@@ -15,6 +15,12 @@
 #define ATTRIBUTE_NAME_MAX 128
 #define ATTRIBUTES_MAX     64 /* of one message of a batch */
 
+#define ATTRIBUTE_HEADER_ROOM (ATTRIBUTE_NAME_MAX + sizeof "Message-")
+
+/* The name as a header, with its NUL: till-no is shown as Message-Till-No,
+ * traceparent as it is. False: too long. */
+bool attribute_header(struct bytes name, char to[ATTRIBUTE_HEADER_ROOM]);
+
 bool attribute_name_is_fine(struct bytes name);
 
 /* The broker's own, whatever its case. */

@@ -7,10 +7,13 @@
 #include "line.h"
 #include "location.h"
 #include "metrics.h"
+#include "multipart.h"
 #include "raw_message.h"
 #include "read_query.h"
 #include "sse_stream.h"
 #include "wait.h"
+
+#include <stdio.h>
 
 /* An answer is a page at most, or one message, however the client asks. */
 #define PAGE_BYTES (256u << 10)
@@ -29,6 +32,7 @@ struct page { /* an answer in the making */
     uint64_t first; /* offset where it begins */
     bool closed;    /* it ended before the log's end: what comes later is not in it */
     struct cacheable cache;
+    char boundary[MULTIPART_BOUNDARY + 1]; /* READ_MULTIPART */
 };
 
 /* ---- how much room ---- */
@@ -87,6 +91,10 @@ static void put_message(struct page *p, const struct store_entry *m)
 
     if (!whole)
         message_location(request_topic(p->r), m->offset, href);
+    if (p->r->read.form == READ_MULTIPART) {
+        multipart_part(&p->out, p->boundary, m->offset, &m->record, whole ? NULL : href);
+        return;
+    }
     if (p->r->read.form == READ_JSON && p->count)
         out_text(&p->out, ",");
     encode_message(&p->out, m->offset, &m->record, whole, whole ? NULL : href,
@@ -158,9 +166,32 @@ static void put_envelope_end(struct page *p)
     out_text(o, "}\n");
 }
 
-static const char *page_type(const struct request *r)
+static void put_start(struct page *p)
 {
-    return r->read.form == READ_JSON ? "application/json" : "application/x-ndjson";
+    if (p->r->read.form == READ_JSON)
+        out_text(&p->out, "{\"messages\":[");
+    else if (p->r->read.form == READ_MULTIPART)
+        multipart_draw(p->boundary);
+}
+
+static void put_end(struct page *p)
+{
+    if (p->r->read.form == READ_JSON)
+        put_envelope_end(p);
+    else if (p->r->read.form == READ_MULTIPART)
+        multipart_end(&p->out, p->boundary);
+}
+
+static void add_type(struct page *p)
+{
+    static const char *const types[] = { [READ_JSON] = "application/json",
+                                         [READ_NDJSON] = "application/x-ndjson" };
+    char text[64 + MULTIPART_BOUNDARY];
+
+    if (p->r->read.form == READ_MULTIPART)
+        snprintf(text, sizeof text, "multipart/mixed; boundary=%s", p->boundary);
+    reply_header(p->r, MHD_HTTP_HEADER_CONTENT_TYPE,
+                 p->r->read.form == READ_MULTIPART ? text : types[p->r->read.form]);
 }
 
 /* An offset says the same for ever; the end of the log, the first message that is left, or a
@@ -171,8 +202,8 @@ static bool is_cacheable(struct page *p)
 
     p->cache.weak = r->read.form != READ_NDJSON;
     p->cache.by_accept = true;
-    cacheable_tag(&p->cache, &r->loop->fetch.topic, r->read.form == READ_JSON ? 'j' : 'n',
-                  p->first, p->next, p->count);
+    cacheable_tag(&p->cache, &r->loop->fetch.topic, "jnm"[r->read.form], p->first, p->next,
+                  p->count);
     return p->closed && !p->skipped && r->read.from.kind == FETCH_OFFSET;
 }
 
@@ -192,8 +223,7 @@ static void send_page(struct page *p)
         return;
     }
     out_set_limit(&p->out, p->out.limit + ENVELOPE_BYTES);
-    if (p->r->read.form == READ_JSON)
-        put_envelope_end(p);
+    put_end(p);
     if (p->out.full) {
         drop_page(p);
         reply_store_error(p->r, p->out.no_memory ? ERR_NO_MEMORY : ERR_CORRUPT);
@@ -203,24 +233,29 @@ static void send_page(struct page *p)
     ledger_shrink(&p->grant, p->out.cap + 256);
     metric_add(METRIC_DELIVERED_MESSAGES, p->count);
     metric_add(METRIC_DELIVERED_BYTES, (int64_t)p->bytes);
-    reply_out(p->r, MHD_HTTP_OK, page_type(p->r), &p->out, &p->grant);
+    reply_out(p->r, MHD_HTTP_OK, NULL, &p->out, &p->grant);
+    add_type(p);
     if (cacheable)
         cacheable_headers(p->r, &p->cache);
     else
         cacheable_not(p->r);
 }
 
-/* As short as a problem, and as little charged. */
+/* As short as a problem, and as little charged. A multipart body has one part at least. */
 static void send_empty_page(struct page *p)
 {
     char text[ENVELOPE_BYTES];
 
-    out_init_in(&p->out, text, sizeof text);
-    if (p->r->read.form == READ_JSON) {
-        out_text(&p->out, "{\"messages\":[");
-        put_envelope_end(p);
+    if (p->r->read.form == READ_MULTIPART) {
+        reply_empty(p->r, MHD_HTTP_NO_CONTENT);
+        cacheable_not(p->r);
+        return;
     }
-    reply_text(p->r, MHD_HTTP_OK, page_type(p->r), bytes_of(text, p->out.len));
+    out_init_in(&p->out, text, sizeof text);
+    put_start(p);
+    put_end(p);
+    reply_text(p->r, MHD_HTTP_OK, NULL, bytes_of(text, p->out.len));
+    add_type(p);
     cacheable_not(p->r);
 }
 
@@ -234,8 +269,7 @@ static void build_page(struct page *p, const struct store_entry *first)
     if (!line_for_answer(r, likely_page(r, least), least, &p->grant))
         return;
     out_init(&p->out, room_in(&p->grant));
-    if (r->read.form == READ_JSON)
-        out_text(&p->out, "{\"messages\":[");
+    put_start(p);
     e = put_messages(p);
     if (e) {
         drop_page(p);

@@ -1,12 +1,12 @@
 #include "raw_message.h"
 
+#include "attribute.h"
 #include "base/text.h"
 #include "cacheable.h"
 #include "download.h"
 #include "etag.h"
 #include "line.h"
 #include "metrics.h"
-#include "trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +34,14 @@ static void add_text(struct request *r, const char *header, struct bytes value)
     reply_header(r, header, text);
 }
 
+static void add_attribute(struct request *r, struct bytes name, struct bytes value)
+{
+    char header[ATTRIBUTE_HEADER_ROOM];
+
+    if (attribute_header(name, header))
+        add_text(r, header, value);
+}
+
 /* The library writes the head into what the request's own left of connection_memory, and closes
  * the connection where it does not fit. */
 static size_t head_room(struct request *r)
@@ -44,31 +52,6 @@ static size_t head_room(struct request *r)
     size_t taken = OTHER_HEADERS + (info ? info->header_size : 0);
 
     return all > taken ? all - taken : 0;
-}
-
-/* Attribute names are kept in lower case; shown they look like headers: Message-Till-No */
-static void add_attribute(struct request *r, struct bytes name, struct bytes value)
-{
-    char header[160] = "Message-", text[HEADER_MAX];
-    size_t at = strlen(header);
-    bool start = true;
-
-    if (trace_is_parent(name)) {
-        add_text(r, "traceparent", value);
-        return;
-    }
-    if (name.len > sizeof header - at - 1 || value.len >= sizeof text)
-        return;
-    for (size_t i = 0; i < name.len; i++) {
-        char c = ((const char *)name.data)[i];
-
-        header[at++] = start && c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
-        start = c == '-';
-    }
-    header[at] = 0;
-    memcpy(text, value.data, value.len);
-    text[value.len] = 0;
-    reply_header(r, header, text);
 }
 
 /* As many as fit into the head; how many do not is said. */

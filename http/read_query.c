@@ -169,6 +169,8 @@ static enum read_form form_of(struct request *r)
         return READ_NDJSON;
     if (strcasestr(accept, "application/octet-stream"))
         return READ_RAW;
+    if (strcasestr(accept, "multipart/mixed"))
+        return READ_MULTIPART;
     return READ_JSON;
 }
 
