@@ -344,6 +344,61 @@ class DoorsShut(TheTable, SoloBrokerTest):
         self.assertIdle()
 
 
+class WithoutARequest(SoloBrokerTest):
+    """What the hub itself puts into its log when subscribers come and go: a way in that no client's POST drives. What
+    it does while the publish buffer is full is in test_mercure_subscribers."""
+
+    def start(self, **settings):
+        super().start(mercure_anonymous=True, mercure_subscriptions=True, mercure_topic=self.name, **SETTINGS, **settings)
+
+    def subscriber(self, topic="a"):
+        c = self.broker.client()
+        self.addCleanup(c.close)
+        c.send(c.head("GET", HUB + "?topic=" + topic))
+        return c
+
+    def stored(self):
+        a = self.broker.ask("GET", "/v1/topics/" + self.name)
+        return 0 if a.status == 404 else a.json["next"]
+
+    def test_its_bytes_are_in_the_ledger_and_are_given_back(self):
+        self.start()
+        for _ in range(5):
+            self.subscriber("x" * 1000).close()
+        until(lambda: self.stored() == 10)
+        self.assertIdle()
+        self.assertGreater(self.broker.metric("sluice_publish_buffer_high_water_bytes"), 1000)
+        self.assertConserved()
+
+    def test_the_topics_quota_and_ttl_hold(self):
+        self.start()
+        self.broker.ask("PUT", "/v1/topics/" + self.name, '{"max_messages":2,"overflow":"reject","ttl":"90m"}')
+        for _ in range(3):
+            self.subscriber()
+        until(lambda: self.broker.metric("sluice_quota_refused_total") > 0)
+        self.assertEqual(self.stored(), 2)
+        for m in self.broker.read(self.name).json["messages"]:
+            times = [datetime.datetime.strptime(m[k], "%Y-%m-%dT%H:%M:%S.%f%z") for k in ("time", "expires_at")]
+            self.assertEqual((times[1] - times[0]).total_seconds(), 5400)
+        self.assertIdle()
+
+    def test_the_namespaces_quota_holds(self):
+        self.start()
+        self.broker.ask("PUT", "/v1/namespaces/" + quote(self.name), '{"max_messages":1,"overflow":"reject"}')
+        self.subscriber()
+        self.subscriber()
+        until(lambda: self.broker.metric("sluice_quota_refused_total") > 0)
+        self.assertEqual(self.stored(), 1)
+        self.broker.ask("DELETE", "/v1/namespaces/" + quote(self.name))
+        until(lambda: self.stored() == 2, what="it is tried again")
+        self.assertIdle()
+
+    def test_the_log_is_made_also_where_topics_may_not_be(self):
+        self.start(auto_create=False)
+        self.subscriber()
+        until(lambda: self.stored() == 1)
+
+
 class Routes(unittest.TestCase):
     """Is every route in one of the two tables, and in no more than one?"""
 

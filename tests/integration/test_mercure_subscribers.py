@@ -1,12 +1,13 @@
 """The private updates that tell of who comes to the Mercure hub and who goes, however that happens."""
 import json
 import random
+import threading
 import time
 
 import jwt
 from hub import HUB
 from sluicetest import SoloBrokerTest, quote, until
-from subscriptions import ALL, BOOKS, SETTINGS, SubscriptionsTest
+from subscriptions import ALL, BOOKS, SETTINGS, SubscriptionsTest, Watcher
 
 URN = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -123,6 +124,74 @@ class Told(SubscriptionsTest, SoloBrokerTest):
         self.assertEqual((len(seen), {tuple(v) for v in seen.values()}), (200, {(True, False)}))
         self.assertNobodyIsLeft()
         self.assertConserved()
+
+
+class Churn(SubscriptionsTest, SoloBrokerTest):
+    """Many at the same time, on all loops; also for the sanitizers."""
+
+    def come_and_go(self, seed, stop):
+        """Until the broker ends, or so many times."""
+        chance, present = random.Random(seed), []
+        try:
+            while not stop.is_set():
+                s = Watcher(self.broker, ["t%d" % chance.randrange(9) for _ in range(chance.randrange(1, 4))])
+                present.append(s)
+                if chance.random() < 0.7:
+                    s.opened()
+                if len(present) > 5:
+                    leaver = present.pop(chance.randrange(6))
+                    leaver.reset() if chance.random() < 0.5 else leaver.close()
+        except (OSError, AssertionError):
+            stop.wait()  # the broker ends
+        for s in present:
+            s.close()
+
+    def read(self, stop, seen):
+        try:
+            while not stop.is_set():
+                ids = [s["id"] for s in self.document()["subscriptions"]]
+                seen.append((len(ids), len(set(ids))))
+        except OSError:
+            stop.wait()
+
+    def begin(self):
+        self.start(**{**SETTINGS, "loops": 3})
+        stop, seen = threading.Event(), []
+        threads = [threading.Thread(target=self.come_and_go, args=(i, stop)) for i in range(4)]
+        threads += [threading.Thread(target=self.read, args=(stop, seen)) for _ in range(2)]
+        for t in threads:
+            t.start()
+
+        def end():
+            stop.set()
+            for t in threads:
+                t.join()
+        self.addCleanup(end)
+        until(lambda: len(seen) > 30 and len(self.told()) > 1000, what="some came and went")
+        self.assertTrue(all(all_ids == ids for all_ids, ids in seen), seen)
+        return end
+
+    def assertAllAreToldOf(self):
+        """Each of them twice, in this order."""
+        seen = {}
+        for m in self.told():
+            d = json.loads(m["data"])
+            seen.setdefault(d["id"], []).append(d["active"])
+        self.assertEqual({tuple(v) for v in seen.values()}, {(True, False)})
+
+    def test_while_the_list_is_read(self):
+        self.begin()()
+        self.assertNobodyIsLeft()
+        self.assertAllAreToldOf()
+        self.assertConserved()
+
+    def test_until_the_broker_ends(self):
+        end = self.begin()
+        self.broker.stop()
+        end()
+        self.broker.start()
+        self.assertAllAreToldOf()
+        self.assertNobodyIsLeft()
 
 
 class Endings(SubscriptionsTest, SoloBrokerTest):
