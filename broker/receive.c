@@ -183,7 +183,7 @@ static void receive_done(struct job *j, enum err e)
 
 struct receive *receive_new(unsigned limit)
 {
-    struct receive *c = calloc(1, sizeof *c + limit * sizeof *c->got);
+    struct receive *c = calloc(1, receive_bytes(limit));
 
     if (c)
         c->limit = limit;

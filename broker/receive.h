@@ -33,6 +33,11 @@ struct receive {
     struct lease got[];
 };
 
+static inline size_t receive_bytes(unsigned limit)
+{
+    return sizeof(struct receive) + limit * sizeof(struct lease);
+}
+
 /* NULL: no memory. The submitter frees it with free, and releases the grant. */
 struct receive *receive_new(unsigned limit);
 

@@ -95,9 +95,13 @@ static enum err settle_run(struct job *j, struct turn *t)
 
 static void settle_done(struct job *j, enum err e)
 {
-    ((struct settle *)j)->outcome = e;
-    if (!((struct settle *)j)->job.home)
-        free(j);
+    struct settle *c = (struct settle *)j;
+
+    c->outcome = e;
+    if (j->home)
+        return;
+    ledger_release(&c->grant);
+    free(c);
 }
 
 struct settle *settle_new(unsigned count)

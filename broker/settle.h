@@ -41,7 +41,7 @@ struct settle {
     uint8_t name_len;
     bool has_delay; /* else what the subscription says */
     uint64_t delay_ms;
-    struct grant grant; /* the submitter's: pays for all of this */
+    struct grant grant; /* pays for all of this; the submitter's, or, without a home, the job's */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
     enum err outcome;

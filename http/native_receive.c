@@ -79,10 +79,10 @@ static void put_message(struct request *r, struct out *o, const struct store_ent
     out_text(o, "}");
 }
 
-/* Those that are still there. One that went between the job and this look is gone for good:
- * the sweep finds its lease. */
-static enum err put_messages(struct request *r, struct out *o, const struct receive *c,
-                             unsigned *count)
+/* Those that are still there: *count. The leases of others, whose messages went between the job
+ * and this look, are in front of c->got then: *gone. */
+static enum err put_messages(struct request *r, struct out *o, struct receive *c,
+                             unsigned *count, unsigned *gone)
 {
     struct fetch *f = &r->loop->fetch;
     struct store_entry m;
@@ -92,6 +92,7 @@ static enum err put_messages(struct request *r, struct out *o, const struct rece
         f->positioned = false;
         e = fetch_next(f, c->got[i].offset, &m);
         if (e == ERR_NOT_FOUND || (!e && m.offset != c->got[i].offset)) {
+            c->got[(*gone)++] = c->got[i];
             e = ERR_OK;
             continue;
         }
@@ -107,15 +108,16 @@ static enum err put_messages(struct request *r, struct out *o, const struct rece
     return e;
 }
 
-static enum err write_answer(struct request *r, struct out *o, const struct receive *c,
-                             unsigned *count)
+static enum err write_answer(struct request *r, struct out *o, struct receive *c,
+                             unsigned *count, unsigned *gone)
 {
     enum err e = fetch_begin(&r->loop->fetch, request_topic(r));
 
+    *gone = e == ERR_NOT_FOUND ? c->count : 0;
     if (e)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     out_text(o, "{\"messages\":[");
-    e = put_messages(r, o, c, count);
+    e = put_messages(r, o, c, count, gone);
     fetch_end(&r->loop->fetch);
     out_text(o, "]}\n");
     if (!e && o->full)
@@ -123,18 +125,23 @@ static enum err write_answer(struct request *r, struct out *o, const struct rece
     return e;
 }
 
-/* Nobody will ever see these leases. */
-static void take_back(struct loop *l, const struct receive *c)
+/* Nobody will ever see the first `count` of its leases. What paid for the answer pays for
+ * this, where it is left. */
+static void take_back(struct loop *l, struct receive *c, unsigned count)
 {
-    struct settle *s = c->count ? settle_new(c->count) : NULL;
+    struct settle *s = count ? settle_new(count) : NULL;
 
     if (!s)
         return; /* no memory: they will be over by themselves */
     s->kind = SETTLE_TAKE_BACK;
     memcpy(s->name, c->name, c->name_len);
     s->name_len = c->name_len;
-    for (unsigned i = 0; i < c->count; i++)
+    for (unsigned i = 0; i < count; i++)
         s->items[i].lease = c->got[i];
+    s->grant = c->grant;
+    c->grant = (struct grant){ 0 };
+    if (s->grant.from)
+        ledger_shrink(&s->grant, settle_bytes(count));
     settle_submit(l->broker->writer, s);
 }
 
@@ -152,23 +159,26 @@ static void try_again(struct request *r)
 static void give(struct request *r, struct receive *c)
 {
     struct out o;
-    unsigned count = 0;
+    unsigned count = 0, gone = 0;
     enum err e;
 
-    out_init(&o, c->grant.bytes - OVERHEAD_BYTES);
-    e = write_answer(r, &o, c, &count);
+    out_init(&o, c->grant.bytes - OVERHEAD_BYTES - receive_bytes(c->limit));
+    e = write_answer(r, &o, c, &count, &gone);
     if (e) {
         out_fini(&o);
-        take_back(r->loop, c);
-        reply_store_error(r, e);
-    } else if (!count) {
-        out_fini(&o);
-        try_again(r);
-    } else {
+        reply_store_error(r, e); /* its leases end by themselves */
+        return;
+    }
+    if (count) {
         out_trim(&o);
         ledger_shrink(&c->grant, o.cap + OVERHEAD_BYTES);
         reply_out(r, MHD_HTTP_OK, "application/json", &o, &c->grant);
+    } else {
+        out_fini(&o);
     }
+    take_back(r->loop, c, gone);
+    if (!count)
+        try_again(r);
 }
 
 /* ---- to the writer and back ---- */
@@ -200,16 +210,16 @@ static void came_home(struct letter *l)
     if (c->arg)
         answer(c->arg, c);
     else
-        take_back(loop, c);
+        take_back(loop, c, c->count);
     ledger_release(&c->grant);
     free(c);
 }
 
 /* Parked or in line it is no more. */
-static void submit(struct request *r, struct grant grant)
+static void submit(struct request *r, unsigned limit, struct grant grant)
 {
     struct bytes name = subscription(r);
-    struct receive *c = receive_new(r->read.limit);
+    struct receive *c = receive_new(limit);
 
     if (!c) {
         ledger_release(&grant);
@@ -222,7 +232,7 @@ static void submit(struct request *r, struct grant grant)
     c->lease_ms = *lease_ms(r);
     c->max_bytes = r->read.max_bytes;
     c->grant = grant;
-    c->room = grant.bytes - ENVELOPE_BYTES - OVERHEAD_BYTES;
+    c->room = grant.bytes - ENVELOPE_BYTES - OVERHEAD_BYTES - receive_bytes(limit);
     c->room_of = room_of;
     c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);
@@ -253,20 +263,26 @@ static struct loop_share *share_of(struct request *r)
     return s;
 }
 
-/* Tells those who are woken in the same round how many messages there are, at most. */
-static void count_shares(struct request *r, const struct fetch *f,
-                         const struct sub_state *sub)
+/* How many messages may be leased now, at most; something may. */
+static uint64_t count_open(const struct fetch *f, const struct sub_state *sub)
 {
     uint64_t open = sub->settings.max_in_flight - sub->in[DELIVERY_LEASED];
     uint64_t ahead = f->topic.next_offset - sub->next;
     uint64_t all = sub->in[DELIVERY_READY] + (ahead < f->topic.live ? ahead : f->topic.live);
+
+    return all < open ? all : open;
+}
+
+/* Tells those who are woken in the same round. */
+static void share_out(struct request *r, uint64_t open)
+{
     struct loop_share *share;
 
     if (r->phase != REQUEST_PARKED)
         return;
     share = share_of(r);
     if (share->left == UINT64_MAX)
-        share->left = all < open ? all : open;
+        share->left = open;
 }
 
 /* What may be handed out next. ERR_NOT_FOUND: nothing now. One that is READY may be gone
@@ -291,12 +307,12 @@ static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t
     return ready && e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* For as many as are asked for, if they are about as large as the first, or as the topic's
- * are on average. If not, fewer are leased. */
-static size_t likely(const struct request *r, const struct fetch *f, size_t room)
+/* For so many, if they are about as large as the first, or as the topic's are on average. If
+ * not, fewer are leased. */
+static size_t likely(const struct request *r, const struct fetch *f, uint64_t count,
+                     size_t room)
 {
     const struct topic_state *t = &f->topic;
-    uint64_t count = r->read.limit < t->live ? r->read.limit : t->live;
     uint64_t bytes = t->live ? t->live_bytes / t->live * count : 0, all;
 
     if (bytes > r->read.max_bytes)
@@ -306,9 +322,7 @@ static size_t likely(const struct request *r, const struct fetch *f, size_t room
         all = count * (room + room / 4);
     if (all > PAGE_BYTES)
         all = PAGE_BYTES;
-    if (all < room)
-        all = room;
-    return (size_t)all + ENVELOPE_BYTES + OVERHEAD_BYTES;
+    return all < room ? room : (size_t)all;
 }
 
 static void send_empty(struct request *r)
@@ -340,12 +354,26 @@ static bool name_topic(struct request *r, const struct sub_state *sub)
     return true;
 }
 
+/* Something is there, whose first message needs this room. */
+static void lease_some(struct request *r, const struct sub_state *sub, size_t room)
+{
+    const struct fetch *f = &r->loop->fetch;
+    uint64_t open = count_open(f, sub);
+    unsigned limit = open < r->read.limit ? (unsigned)open : r->read.limit;
+    size_t beside = ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit);
+    size_t most = likely(r, f, limit, room) + beside;
+    struct grant grant = { 0 };
+
+    share_out(r, open);
+    if (name_topic(r, sub) && line_for_answer(r, most, room + beside, &grant))
+        submit(r, limit, grant);
+}
+
 static bool look(struct request *r, struct bytes name, bool last)
 {
     struct fetch *f = &r->loop->fetch;
-    struct grant grant = { 0 };
     struct sub_state sub;
-    size_t room, least, most;
+    size_t room;
     enum err e = fetch_begin_subscription(f, name, &sub);
 
     if (e == ERR_NOT_FOUND) {
@@ -354,8 +382,6 @@ static bool look(struct request *r, struct bytes name, bool last)
     }
     if (!e)
         e = room_needed(f, &sub, &room);
-    if (!e)
-        count_shares(r, f, &sub);
     fetch_end(f);
     if (e == ERR_NOT_FOUND && !last)
         return !name_topic(r, &sub);
@@ -363,12 +389,8 @@ static bool look(struct request *r, struct bytes name, bool last)
         send_empty(r);
     else if (e)
         reply_store_error(r, e);
-    else if (name_topic(r, &sub)) {
-        least = room + ENVELOPE_BYTES + OVERHEAD_BYTES;
-        most = likely(r, f, room);
-        if (line_for_answer(r, most, least, &grant))
-            submit(r, grant);
-    }
+    else
+        lease_some(r, &sub, room);
     return true;
 }
 
