@@ -5,6 +5,7 @@
 
 #define EARLIEST     "earliest"
 #define FIRST_WINDOW 16
+#define WORK_MOST    16384u /* of matching (set.h): a few milliseconds */
 
 /* ---- the event ---- */
 
@@ -14,13 +15,16 @@ static bool is_visible(const struct store_entry *m, const struct mercure_set *ri
     return !mercure_update_of(&m->record, u) && mercure_set_may_see(rights, u);
 }
 
-/* Of offsets from `low` to below `high`. *next is behind the last visible one; left, if none. */
+/* Of offsets from `low` to below `high`. *next is behind the last visible one; left, if none. Where
+ * the work is done before the end it may be an earlier one, which is as good for who goes on
+ * from there. */
 static enum err look(struct fetch *f, const struct mercure_set *rights, uint64_t low,
-                     uint64_t high, struct mercure_last_event *out, uint64_t *next)
+                     uint64_t high, uint64_t work_end, struct mercure_last_event *out,
+                     uint64_t *next)
 {
     struct mercure_update u;
     struct store_entry m;
-    enum err e;
+    enum err e = ERR_OK;
 
     f->positioned = false;
     while (low < high && !(e = fetch_next(f, low, &m)) && m.offset < high) {
@@ -30,8 +34,10 @@ static enum err look(struct fetch *f, const struct mercure_set *rights, uint64_t
             *next = m.offset + 1;
         }
         low = m.offset + 1;
+        if (rights->all->work >= work_end)
+            break;
     }
-    return low < high && e != ERR_NOT_FOUND ? e : ERR_OK;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 /* Most often it is one of the very last. */
@@ -40,12 +46,13 @@ static enum err look_back(struct fetch *f, const struct mercure_set *rights,
 {
     uint64_t end = f->topic.next_offset, high = end, window = FIRST_WINDOW;
     uint64_t least = end > MERCURE_LOOK_BACK ? end - MERCURE_LOOK_BACK : 0;
+    uint64_t work_end = rights->all->work + WORK_MOST;
     enum err e = ERR_OK;
 
-    while (!e && !*next && high > least) {
+    while (!e && !*next && high > least && rights->all->work < work_end) {
         uint64_t low = high - least > window ? high - window : least;
 
-        e = look(f, rights, low, high, out, next);
+        e = look(f, rights, low, high, work_end, out, next);
         high = low;
         window *= 4;
     }

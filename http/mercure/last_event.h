@@ -21,8 +21,9 @@ struct mercure_last_event {
     bool settled;                         /* no document of this tag is another than now */
 };
 
-/* The last MERCURE_LOOK_BACK offsets of the log are looked at; where the token may see none of
- * them it is "earliest", which is never wrong. To be called before the registry is read. */
+/* The last MERCURE_LOOK_BACK offsets of the log are looked at, and fewer where matching them against
+ * the token takes long; where it may see none of them it is "earliest", which is never wrong. To
+ * be called before the registry is read. */
 #define MERCURE_LOOK_BACK 1024
 MUST_CHECK enum err mercure_last_event_find(struct request *r, const struct mercure_set *rights,
                                             struct mercure_last_event *out);

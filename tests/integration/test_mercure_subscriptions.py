@@ -242,6 +242,15 @@ class FarBack(SharedBrokerTest):
         self.assertEqual(self.document(rights=["*"])["lastEventID"], secret)
         self.assertEqual(self.get(rights=[ALL], headers={"If-None-Match": '"earliest"'}).status, 200)
 
+    def test_a_token_of_many_selectors_does_not_look_back_as_far(self):
+        """Each of them is held against each event."""
+        public, rights = self.published([("topic", "news")]), [ALL] + ["%d" % i for i in range(200)]
+        self.publish_secrets(60)
+        self.assertEqual(self.document(rights=rights)["lastEventID"], public)
+        self.publish_secrets(300)
+        self.assertEqual(self.document(rights=rights)["lastEventID"], "earliest")
+        self.assertEqual(self.document(rights=[ALL])["lastEventID"], public)
+
 
 class Long(SubscriptionsTest, SoloBrokerTest):
     def test_a_list_of_many_megabytes_takes_one_piece_of_memory(self):
