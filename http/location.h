@@ -1,5 +1,6 @@
 /*
- * location - a message's own path: /v1/topics/{topic}/messages/{offset}.
+ * location - the paths of a topic, /v1/topics/{topic}, and of a message in it,
+ * /v1/topics/{topic}/messages/{offset}.
  *
  * Pure. Threads: any.
  */
@@ -11,7 +12,8 @@
 
 #define LOCATION_ROOM (URL_NAME_MAX * 3 + 64)
 
-/* Writes the path with a closing 0; returns its length. */
+/* Both write the path with a closing 0; they return its length. */
+size_t topic_location(struct bytes topic, char out[LOCATION_ROOM]);
 size_t message_location(struct bytes topic, uint64_t offset, char out[LOCATION_ROOM]);
 
 #endif

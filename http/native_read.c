@@ -6,6 +6,7 @@
 #include "encode.h"
 #include "line.h"
 #include "location.h"
+#include "mercure/discover.h"
 #include "metrics.h"
 #include "multipart.h"
 #include "raw_message.h"
@@ -358,7 +359,7 @@ static bool answer_without_topic(struct request *r, bool last)
     return true;
 }
 
-static bool look(struct request *r, bool last)
+static bool look_now(struct request *r, bool last)
 {
     enum err e = fetch_begin(&r->loop->fetch, request_topic(r));
     bool answered;
@@ -372,6 +373,14 @@ static bool look(struct request *r, bool last)
     answered = answer(r, last);
     fetch_end(&r->loop->fetch);
     return answered;
+}
+
+static bool look(struct request *r, bool last)
+{
+    if (!look_now(r, last))
+        return false;
+    mercure_discover(r);
+    return true;
 }
 
 /* ---- one encoding for all who wait for the same ---- */
@@ -425,6 +434,7 @@ void read_log_finish(struct request *r)
         return;
     if (r->read.form == READ_SSE) {
         sse_stream_reply(r);
+        mercure_discover(r);
         return;
     }
     r->answer.again = look_for_all;

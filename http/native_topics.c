@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "listing.h"
+#include "mercure/discover.h"
 #include "quotas.h"
 #include "topic_json.h"
 #include "url.h"
@@ -66,6 +67,7 @@ static void reply_topic(struct request *r, unsigned status)
 void topic_get_finish(struct request *r)
 {
     reply_topic(r, MHD_HTTP_OK);
+    mercure_discover(r);
 }
 
 /* ---- changes ---- */
