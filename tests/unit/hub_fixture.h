@@ -154,7 +154,7 @@ static const char *hears_all(struct client *c)
 }
 
 /* Exactly these events, in this order: "one two ". */
-static void is_told(struct client *c, const char *what)
+UNUSED static void is_told(struct client *c, const char *what)
 {
     const char *told = hears_all(c);
 
