@@ -1,53 +1,10 @@
-/*
- * Invariants:
- *  1. All below h->head has been offered to everybody who was live then. A live subscriber's
- *     offset may be old: it counts where it is higher than the slice's beginning.
- *  2. The slice is there from the beginning of its round to the beginning of the next, or to the
- *     end of the last. While it is, a set's hits are of it if its `slice` is the hub's.
- *  3. A subscriber of a set that is hit is behind from that moment on, at the slice's beginning
- *     or before it. If it can be told at once it is due, and gets its part of the slice; whoever
- *     misses that reads the log, like others who are behind.
- *  4. Who is behind reads up to h->head only, and is live there.
- *  5. The hub holds a grant while it stands in line, or just before its room is used.
- */
-#include "mercure/hub.h"
+#include "mercure/hub_internal.h"
 
-#include "base/log.h"
-#include "mercure/announce.h"
-#include "metrics.h"
 #include "server.h"
-#include "sse_event.h"
 
 #include <stdlib.h>
 
 #define FROM(ptr, type, field) ((type *)((char *)(ptr)-offsetof(type, field)))
-
-#define WORK 16384u /* for a slice: 512 messages that nobody wants, or a few milliseconds of matching */
-
-struct mercure_hub {
-    struct loop *loop;
-    struct mercure_sets sets;
-    uint64_t head; /* the next to be offered */
-    uint64_t rounds;
-    struct sse_block *slice; /* what is offered in this round */
-    struct mercure_set *hit; /* those who want some of it */
-    size_t subscribers;
-    unsigned slot;
-    bool news, in_line;
-    struct ledger_waiter room; /* for the next slice */
-    struct letter letter;
-    struct mercure_announcer announcer;
-};
-
-static struct bytes topic_of(const struct loop *l)
-{
-    return bytes_str(l->broker->config->mercure_topic);
-}
-
-static struct mercure_subscriber *subscriber(const struct request *r)
-{
-    return (struct mercure_subscriber *)r->stream;
-}
 
 /* ---- views of the log ---- */
 
@@ -56,11 +13,6 @@ struct round { /* what is for anybody; marks who wants it */
     struct mercure_hub *hub;
     unsigned index;
     bool hit;
-};
-
-struct behind { /* what is for one set */
-    struct sse_view view; /* first */
-    struct mercure_set *set;
 };
 
 static void mark(void *arg, struct mercure_set *s)
@@ -78,11 +30,6 @@ static void mark(void *arg, struct mercure_set *s)
     round->hit = true;
 }
 
-static void take_work(struct sse_view *v, uint64_t work)
-{
-    v->work -= work < v->work ? (unsigned)work : v->work;
-}
-
 static bool anybody_wants(struct sse_view *v, unsigned index, const struct record *r)
 {
     struct round *round = (struct round *)v;
@@ -95,36 +42,28 @@ static bool anybody_wants(struct sse_view *v, unsigned index, const struct recor
     round->index = index;
     round->hit = false;
     mercure_sets_match(sets, &u, mark, round);
-    take_work(v, sets->work - before);
+    mercure_view_worked(v, sets->work - before);
     return round->hit;
 }
 
-static bool set_wants(struct sse_view *v, unsigned index, const struct record *r)
-{
-    struct mercure_set *set = ((struct behind *)v)->set;
-    uint64_t before = set->all->work;
-    struct mercure_update u;
-    bool wants;
-
-    (void)index;
-    wants = !mercure_update_of(r, &u) && mercure_set_wants(set, &u);
-    take_work(v, set->all->work - before);
-    return wants;
-}
-
-static size_t most(const struct record *r)
+size_t mercure_view_most(const struct record *r)
 {
     struct mercure_update u;
 
     return mercure_update_of(r, &u) ? 0 : mercure_event_most(&u);
 }
 
-static void put(struct out *o, const struct record *r)
+void mercure_view_put(struct out *o, const struct record *r)
 {
     struct mercure_update u;
 
     if (!mercure_update_of(r, &u))
         mercure_put_event(o, &u);
+}
+
+void mercure_view_worked(struct sse_view *v, uint64_t work)
+{
+    v->work -= work < v->work ? (unsigned)work : v->work;
 }
 
 /* ---- a round ---- */
@@ -170,11 +109,11 @@ static enum err take_slice(struct mercure_hub *h)
                                      .until = UINT64_MAX,
                                      .marks = true,
                                      .wants = anybody_wants,
-                                     .most = most,
-                                     .put = put },
+                                     .most = mercure_view_most,
+                                     .put = mercure_view_put },
                            .hub = h };
     struct sse_want want = { .loop = h->loop,
-                             .topic = topic_of(h->loop),
+                             .topic = mercure_hub_topic(h),
                              .offset = h->head,
                              .slot = (uint16_t)h->slot,
                              .view = &round.view };
@@ -183,7 +122,7 @@ static enum err take_slice(struct mercure_hub *h)
     do {
         h->rounds++;
         h->hit = NULL;
-        round.view.work = WORK;
+        round.view.work = MERCURE_WORK;
         want.ask = 0;
         e = sse_block_take(&want, &h->room.grant, &h->slice);
     } while (e == ERR_BUSY && want.ask && !(e = stand(h, want.ask)));
@@ -214,9 +153,9 @@ static void offer(struct mercure_hub *h, struct mercure_set *set)
 
     for (r = set->streams.first; r; r = next) {
         next = r->next;
-        if (subscriber(r)->live && sse_stream_is_idle(r->stream))
+        if (mercure_subscriber_of(r)->live && sse_stream_is_idle(r->stream))
             sse_stream_due(r); /* else it is in the middle of a heartbeat, or of the log */
-        falls_behind(subscriber(r), h->slice->first);
+        falls_behind(mercure_subscriber_of(r), h->slice->first);
     }
 }
 
@@ -274,172 +213,6 @@ bool mercure_hub_has_news(const struct loop *l)
     return h && h->news && h->subscribers && !h->in_line;
 }
 
-/* ---- a subscriber ---- */
-
-static void preface(const struct request *r, struct out *o)
-{
-    size_t begin = sse_chunk_begin(o);
-
-    (void)r;
-    out_text(o, ":\n");
-    sse_chunk_end(o, begin);
-}
-
-/* Nobody has looked since the last subscriber left: all that there is, is behind. */
-static void open_hub(struct mercure_hub *h)
-{
-    struct fetch *f = &h->loop->fetch;
-    enum err e = fetch_begin(f, topic_of(h->loop));
-
-    h->head = e ? 0 : f->topic.next_offset;
-    h->news = e && e != ERR_NOT_FOUND; /* logged; it is tried again as news is */
-    if (!e)
-        fetch_end(f);
-}
-
-static void joins(struct request *r)
-{
-    struct mercure_hub *h = r->loop->hub;
-
-    r->slot = (uint16_t)h->slot;
-    r->stream->home = &subscriber(r)->set->streams;
-    waiters_park(r->loop->broker->waiters, r->loop->index, r->slot);
-    if (!h->subscribers++)
-        open_hub(h);
-    metric_add(METRIC_MERCURE_SUBSCRIBERS, 1);
-    if (r->connection)
-        r->connection->stall_ms = r->loop->broker->config->mercure_dispatch_timeout_ms;
-    if (subscriber(r)->entry)
-        mercure_announce_arrival(&h->announcer, subscriber(r)->entry);
-}
-
-static void leaves(struct request *r)
-{
-    struct mercure_subscriber *s = subscriber(r);
-
-    if (s->entry)
-        mercure_announce_departure(&r->loop->hub->announcer, s->entry);
-    s->entry = NULL; /* the announcer's */
-    waiters_leave(r->loop->broker->waiters, r->loop->index, r->slot);
-    r->loop->hub->subscribers--;
-    metric_add(METRIC_MERCURE_SUBSCRIBERS, -1);
-}
-
-/* The slice begins where it is, or before that, and some of it is for its set. */
-static bool is_offered(const struct mercure_subscriber *s, const struct mercure_hub *h)
-{
-    return h->slice && s->set->slice == h->rounds && s->stream.offset >= h->slice->first;
-}
-
-static enum err take_offered(struct mercure_subscriber *s, struct mercure_hub *h)
-{
-    struct sse_block *b = h->slice;
-    uint64_t chosen = s->set->hits;
-
-    for (unsigned i = 0; i < b->count && b->marks[i].offset < s->stream.offset; i++)
-        chosen &= ~((uint64_t)1 << i);
-    s->stream.offset = b->next;
-    if (chosen) {
-        b->holders++;
-        sse_stream_send(&s->stream, b, chosen);
-    }
-    return ERR_OK;
-}
-
-/* It has read all that there is up to `reached`: up to the hub, if that is not further on. */
-static void moves_on(struct mercure_subscriber *s, const struct mercure_hub *h,
-                     uint64_t reached)
-{
-    s->stream.offset = reached > s->stream.offset ? reached : h->head;
-}
-
-static enum err take_behind(struct request *r, size_t *room)
-{
-    struct mercure_subscriber *s = subscriber(r);
-    struct mercure_hub *h = r->loop->hub;
-    struct sse_block *b = NULL;
-    struct behind behind = { .view = { .key = s->set->number,
-                                       .until = h->head,
-                                       .work = WORK / 2, /* there may be many */
-                                       .wants = set_wants,
-                                       .most = most,
-                                       .put = put },
-                             .set = s->set };
-    struct sse_want want = { .loop = r->loop,
-                             .topic = topic_of(r->loop),
-                             .offset = s->stream.offset,
-                             .slot = r->slot,
-                             .view = &behind.view };
-    enum err e;
-
-    if (s->set->in_line)
-        return ERR_BUSY;
-    e = sse_block_take(&want, &r->answer.room.grant, &b);
-    *room = want.ask;
-    if (e == ERR_NOT_FOUND) {
-        moves_on(s, h, want.reached);
-        return ERR_OK;
-    }
-    if (!e)
-        sse_stream_send(&s->stream, b, 0);
-    return e;
-}
-
-static enum err take(struct request *r, size_t *room)
-{
-    struct mercure_subscriber *s = subscriber(r);
-    struct mercure_hub *h = r->loop->hub;
-
-    if (s->stream.offset >= h->head)
-        s->live = true;
-    if (s->live)
-        return ERR_NOT_FOUND;
-    return is_offered(s, h) ? take_offered(s, h) : take_behind(r, room);
-}
-
-static bool has_news(const struct request *r)
-{
-    return subscriber(r)->live && r->loop->hub->news;
-}
-
-static bool *line(const struct request *r)
-{
-    return &subscriber(r)->set->in_line;
-}
-
-static void line_moved(struct request *r)
-{
-    struct request *other = subscriber(r)->set->streams.first, *next;
-
-    for (; other; other = next) {
-        next = other->next;
-        if (sse_stream_is_idle(other->stream) && !subscriber(other)->live)
-            sse_stream_due(other);
-    }
-    r->loop->progress = true;
-}
-
-static void free_subscriber(struct sse_stream *stream)
-{
-    struct mercure_subscriber *s = (struct mercure_subscriber *)stream;
-
-    mercure_set_leave(s->set);
-    mercure_entry_free(s->entry); /* of one that never was live */
-    free(s);
-}
-
-const struct sse_feed mercure_feed = {
-    .preface = preface,
-    .joins = joins,
-    .leaves = leaves,
-    .take = take,
-    .has_news = has_news,
-    .line = line,
-    .line_moved = line_moved,
-    .free = free_subscriber,
-    .heartbeat_setting = offsetof(struct config, mercure_heartbeat_ms),
-};
-
 /* ---- its life ---- */
 
 #define SHARE 4 /* of the read buffer, for what subscribers want */
@@ -456,7 +229,7 @@ struct mercure_hub *mercure_hub_of(struct loop *l)
         return NULL;
     ledger_read(l->broker->read, &f);
     l->hub->loop = l;
-    l->hub->slot = waiters_slot(topic_of(l));
+    l->hub->slot = waiters_slot(mercure_hub_topic(l->hub));
     mercure_announce_init(&l->hub->announcer, l);
     mercure_sets_init(&l->hub->sets, l->broker->read, f.limit / SHARE / l->broker->config->loops,
                       (const uint8_t *)secret);
