@@ -232,18 +232,30 @@ struct resume {
     char before[RECORD_ID_MAX + 1]; /* the event before the first that is sent */
 };
 
-/* The header comes before the query. One that is longer than any id was never given. Parameters
- * are found in any case: event-source-polyfill sends lastEventId, or Last-Event-Id. */
-static void read_last_id(struct request *r, struct resume *at)
+/* In any case: event-source-polyfill sends lastEventId, or Last-Event-Id. It puts its own behind
+ * what the page's address has, so the last one counts. */
+static enum MHD_Result next_last_id(void *arg, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
 {
     static const char *const names[] = { "lastEventID", "last_event_id", "Last-Event-ID" };
+    const char **found = arg;
+
+    (void)kind;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcasecmp(name, names[i]))
+            *found = value ? value : "";
+    return MHD_YES;
+}
+
+/* The header comes before the query. One that is longer than any id was never given. */
+static void read_last_id(struct request *r, struct resume *at)
+{
     const char *header = request_header(r, "Last-Event-ID"), *query = NULL;
     struct bytes in;
     char *text;
     size_t len = 0;
 
-    for (size_t i = 0; !query && i < sizeof names / sizeof *names; i++)
-        query = request_query(r, names[i]);
+    (void)MHD_get_connection_values(r->conn, MHD_GET_ARGUMENT_KIND, next_last_id, &query);
     in = bytes_str(header ? header : query ? query : "");
     text = malloc(in.len + 1);
     if (!text || (!header && !url_decode_query(in, text, &len))) {

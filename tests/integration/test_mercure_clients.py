@@ -188,6 +188,12 @@ class Symfony(HubTest, BrokerTest):
                 self.assertEqual(s.ids(1), [second])
                 self.assertEqual(s.before, first)
 
+    def test_of_two_such_parameters_the_one_behind_counts(self):
+        """The polyfill puts its own behind what the page's address has."""
+        first, second = (self.publish(topic=[self.topic], data=d, private="on") for d in "12")
+        s = self.member(lastEventID="earliest", lastEventId=first)
+        self.assertEqual((s.before, s.ids(1)), (first, [second]))
+
 
 class SetCookie:
     """An answer, for http.cookiejar."""
