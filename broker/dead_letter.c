@@ -68,7 +68,7 @@ static struct bytes attributes(struct copy *c, const struct sub_state *sub,
     put(c, DEAD_LETTER_PREFIX "reason", bytes_str(reasons[why]));
     put_number(c, DEAD_LETTER_PREFIX "deliveries", d->deliveries);
     if (m->record.blob_id)
-        put_number(c, DEAD_LETTER_PREFIX "size", m->record.blob_size);
+        put_number(c, DEAD_LETTER_SIZE, m->record.blob_size);
     return bytes_of(start, (size_t)(c->bytes + c->len - start));
 }
 
@@ -105,7 +105,7 @@ static enum err find_place(struct turn *t, const struct sub_state *sub, uint64_t
     return e == ERR_BUSY ? ERR_FULL : e;
 }
 
-static enum err append(struct turn *t, struct store_topic *topic, struct record *r)
+enum err dead_letter_store(struct turn *t, struct store_topic *topic, struct record *r)
 {
     uint64_t standard = t->config ? t->config->default_ttl_ms : 0, offset;
     uint64_t ttl_ms = publish_ttl(quota_ttl(t, topic), standard, false, 0);
@@ -145,7 +145,7 @@ enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
     r.attributes = attributes(&c, sub, m, d, why);
     e = find_place(t, sub, r.body.len + r.attributes.len, &topic);
     if (!e)
-        e = append(t, topic, &r);
+        e = dead_letter_store(t, topic, &r);
     if (!e)
         turn_wake(t, subscription_dead_letter(sub));
     free(c.bytes);

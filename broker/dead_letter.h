@@ -17,10 +17,16 @@
 #define DEAD_LETTER_TOPIC  DEAD_LETTER_PREFIX "topic"
 #define DEAD_LETTER_OFFSET DEAD_LETTER_PREFIX "offset"
 #define DEAD_LETTER_SUB    DEAD_LETTER_PREFIX "subscription"
+#define DEAD_LETTER_SIZE   DEAD_LETTER_PREFIX "size"
 
 /* ERR_OK; ERR_FULL: not now, and nothing was changed. Else the turn is spoilt. */
 MUST_CHECK enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
                                        const struct store_entry *m,
                                        const struct delivery *d, enum dead_reason why);
+
+/* Appends r to the topic, with the life that a message has there by default. An error has
+ * spoilt the turn. */
+MUST_CHECK enum err dead_letter_store(struct turn *t, struct store_topic *topic,
+                                      struct record *r);
 
 #endif

@@ -5,6 +5,7 @@
 #include "listing.h"
 #include "native_topics.h"
 #include "quotas.h"
+#include "redrive.h"
 #include "subscription_json.h"
 
 #include <stdlib.h>
@@ -233,6 +234,73 @@ void subscription_seek_finish(struct request *r)
     if (subscription_json_seek(r, &to))
         e = place_in_its_topic(r, to, c);
     submit_or_free(r, c, e);
+}
+
+/* ---- dead letters, back ---- */
+
+static void redrive_refused(struct request *r, const struct redrive *c)
+{
+    if (c->outcome == ERR_NOT_FOUND && !c->no_topic)
+        no_subscription(r);
+    else if (c->outcome == ERR_BAD_INPUT)
+        reply_problem(r, PROBLEM_BAD_REQUEST, "The subscription has no dead_letter topic.");
+    else if (c->outcome == ERR_FULL && c->quota.limit)
+        quotas_refuse(r, request_topic(r), &c->quota);
+    else
+        reply_store_error(r, c->outcome);
+}
+
+static void redriven(struct letter *l)
+{
+    struct redrive *c = (struct redrive *)l;
+    struct request *r = c->arg;
+    char text[64];
+    struct out o;
+
+    if (r) {
+        request_answered(r);
+        out_init_in(&o, text, sizeof text);
+        out_text(&o, "{\"redriven\":");
+        out_u64(&o, c->moved);
+        out_text(&o, "}\n");
+        if (c->outcome)
+            redrive_refused(r, c);
+        else
+            reply_text(r, MHD_HTTP_OK, "application/json", bytes_of(o.data, o.len));
+    }
+    free(c);
+}
+
+static void forget_redrive(struct job *j)
+{
+    ((struct redrive *)j)->arg = NULL;
+}
+
+void subscription_redrive_finish(struct request *r)
+{
+    const char *limit = request_query(r, "limit");
+    struct redrive *c;
+    uint64_t n = LIST_DEFAULT;
+
+    if (limit && !text_parse_u64(bytes_str(limit), 1, LIST_MAX, &n)) {
+        reply_problem(r, PROBLEM_BAD_PARAMETER,
+                      "limit must be a whole number from 1 to %d.", LIST_MAX);
+        return;
+    }
+    c = calloc(1, sizeof *c);
+    if (!c) {
+        reply_store_error(r, ERR_NO_MEMORY);
+        return;
+    }
+    c->arg = r;
+    c->limit = (unsigned)n;
+    memcpy(c->name, r->topic, r->topic_len);
+    c->name_len = (uint8_t)r->topic_len;
+    c->job.home = &r->loop->mailbox;
+    c->job.letter.open = redriven;
+    c->job.flow = caller_flow(r);
+    request_hold(r, &c->job, forget_redrive);
+    redrive_submit(r->loop->broker->writer, c);
 }
 
 /* ---- the list ---- */

@@ -12,6 +12,7 @@ void subscription_put_finish(struct request *r);
 void subscription_get_finish(struct request *r);
 void subscription_delete_finish(struct request *r);
 void subscription_seek_finish(struct request *r);
+void subscription_redrive_finish(struct request *r);
 void subscription_list_finish(struct request *r);
 
 #endif

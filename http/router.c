@@ -7,7 +7,7 @@
 
 static const char *const verbs[] = { "batch", "purge", NULL };
 static const char *const subscription_verbs[] = { "receive", "ack",    "nack", "extend",
-                                                  "reject",  "seek",   NULL };
+                                                  "reject",  "seek",   "redrive", NULL };
 
 /* Not all for all paths: a topic may well be called jobs:ack. */
 static const char *const *verbs_of(const char *url)

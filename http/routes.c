@@ -46,6 +46,8 @@ const struct route routes[] = {
     { "POST", "/v1/subscriptions/{t}", "reject", settle_start, settle_reject_finish, NULL },
     { "POST", "/v1/subscriptions/{t}", "seek", topic_body_start, subscription_seek_finish,
       NULL },
+    { "POST", "/v1/subscriptions/{t}", "redrive", topic_body_start,
+      subscription_redrive_finish, NULL },
     { "GET", "/v1/limits", NULL, NULL, ops_limits, NULL },
     { "PATCH", "/v1/limits", NULL, topic_body_start, limits_patch_finish, NULL },
     { "GET", "/healthz", NULL, NULL, ops_healthz, NULL },

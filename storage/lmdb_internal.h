@@ -397,6 +397,7 @@ enum err lmdb_log_append(struct store *s, struct store_topic *t, struct record *
                          uint64_t *offset);
 enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t before,
                               unsigned max, struct store_step *out);
+enum err lmdb_log_remove_one(struct store *s, struct store_topic *t, uint64_t offset);
 /* Puts cursor c on the first key at or after (topic, offset); ERR_NOT_FOUND when that
  * is not a key of this topic. */
 enum err lmdb_log_seek(struct store *s, MDB_cursor *c, uint64_t topic_id,

@@ -182,6 +182,20 @@ static enum err take_out_before(struct store *s, MDB_cursor *c, uint64_t topic_i
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+static void count_removed(struct store *s, struct store_topic *t, uint64_t messages,
+                          uint64_t bytes)
+{
+    lmdb_cache_touch(&s->cache, t);
+    t->oldest_ms = 0;
+    t->state.counters.removed += messages;
+    t->state.live -= messages;
+    t->state.live_bytes -= bytes;
+    lmdb_namespaces_add(s, t, 0, -(int64_t)messages, -(int64_t)bytes);
+    s->totals.counters.removed += messages;
+    s->totals.live -= messages;
+    s->totals.live_bytes -= bytes;
+}
+
 enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t before,
                               unsigned max, struct store_step *out)
 {
@@ -199,14 +213,32 @@ enum err lmdb_log_remove_step(struct store *s, struct store_topic *t, uint64_t b
     e = lmdb_holes_tidy(s, t, first);
     if (e)
         return e;
-    lmdb_cache_touch(&s->cache, t);
-    t->oldest_ms = 0;
-    t->state.counters.removed += out->messages;
-    t->state.live -= out->messages;
-    t->state.live_bytes -= out->bytes;
-    lmdb_namespaces_add(s, t, 0, -(int64_t)out->messages, -(int64_t)out->bytes);
-    s->totals.counters.removed += out->messages;
-    s->totals.live -= out->messages;
-    s->totals.live_bytes -= out->bytes;
+    count_removed(s, t, out->messages, out->bytes);
     return ERR_OK;
+}
+
+enum err lmdb_log_remove_one(struct store *s, struct store_topic *t, uint64_t offset)
+{
+    uint64_t first = 0, at = 0, spent = 0;
+    struct record r;
+    MDB_cursor *c;
+    MDB_val v;
+    enum err e = lmdb_park_return(s);
+
+    if (!e)
+        e = lmdb_txn_cursor(s, TABLE_LOG, &c);
+    if (!e)
+        e = lmdb_log_seek(s, c, t->state.id, 0, &first, &v);
+    if (!e)
+        e = lmdb_log_seek(s, c, t->state.id, offset, &at, &v);
+    if (e || at != offset)
+        return e ? e : ERR_NOT_FOUND;
+    if (record_decode(bytes_of_val(v), &r))
+        return corrupt(s);
+    count_removed(s, t, 1, record_size(&r));
+    e = lmdb_log_take_out(s, c, t->state.id, offset, &r, &spent);
+    if (!e)
+        e = first < offset ? lmdb_holes_note(s, t, offset)
+                           : lmdb_holes_tidy(s, t, offset + 1);
+    return e;
 }

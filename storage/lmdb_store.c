@@ -34,6 +34,7 @@ const struct store_ops lmdb_store = {
     .log_first = lmdb_log_first,
     .append = lmdb_log_append,
     .remove_step = lmdb_log_remove_step,
+    .remove_one = lmdb_log_remove_one,
     .expire_step = lmdb_expiry_step,
     .trash_step = lmdb_trash_step,
     .blob_begin = lmdb_blob_begin,

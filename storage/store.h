@@ -257,6 +257,8 @@ struct store_ops {
      * the one before: so what a step changes stays bounded, whatever the ids are. */
     enum err (*remove_step)(struct store *s, struct store_topic *t, uint64_t before,
                             unsigned max, struct store_step *out);
+    /* Takes out one record, wherever it is; counted as removed. ERR_NOT_FOUND. */
+    enum err (*remove_one)(struct store *s, struct store_topic *t, uint64_t offset);
     /* Takes out up to `max` records, counted likewise, of any topic that are due at
      * `now_ms`; O(taken out). */
     enum err (*expire_step)(struct store *s, int64_t now_ms, unsigned max,

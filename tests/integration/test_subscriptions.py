@@ -292,6 +292,41 @@ class DeadLetters(Worker, BrokerTest):
         m, = self.dead()
         self.assertEqual((m["data"], m["attributes"]["dead-letter-size"]), ("", "3000000"))
 
+    def redrive(self, limit=100, sub=None):
+        a = self.broker.ask("POST", self.path("redrive", sub) + "?limit=%d" % limit, "")
+        self.assertEqual(a.status, 200, a)
+        return a.json["redriven"]
+
+    def test_redriven_they_are_messages_again_as_they_were(self):
+        self.make(dead_letter=self.name + ".dead")
+        self.make("other", dead_letter=self.name + ".dead")
+        self.assertEqual(self.redrive(), 0)
+        for i in range(3):
+            self.broker.offset(self.name, str(i), {"Message-Key": "k", "Message-Till": "7"})
+        self.settle("reject", *self.receive("other", limit=1), sub="other")
+        self.settle("reject", *self.receive())
+        self.assertEqual(len(self.dead()), 4)
+        self.assertEqual(self.redrive(limit=2), 2)
+        got = self.receive()
+        self.assertEqual([(m["offset"], m["data"], m["key"], m["attributes"], m["deliveries"]) for m in got],
+                         [(3, "0", "k", {"till": "7"}, 1), (4, "1", "k", {"till": "7"}, 1)])
+        self.assertEqual([m["attributes"]["dead-letter-subscription"] for m in self.dead()], ["other", self.name])
+        self.assertEqual((self.redrive(), self.redrive()), (1, 0))
+        self.assertEqual([m["data"] for m in self.dead()], ["0"])
+        self.assertConserved()
+
+    def test_a_redrive_that_finds_no_place_moves_nothing(self):
+        self.broker.ask("PUT", "/v1/topics/" + self.name, '{"max_messages":2}')
+        self.make(dead_letter=self.name + ".dead")
+        self.say("a", "b")
+        self.settle("reject", *self.receive())
+        self.assertProblem(self.broker.ask("POST", self.path("redrive"), ""), 507, "quota_full")
+        self.broker.ask("POST", "/v1/topics/%s:purge" % self.name, '{"before_offset":1}')
+        self.assertEqual((self.redrive(), len(self.dead())), (1, 1))
+        self.make("none")
+        self.assertProblem(self.broker.ask("POST", self.path("redrive", "none"), ""), 400, "bad_request")
+        self.assertProblem(self.broker.ask("POST", self.path("redrive", "nobody"), ""), 404, "subscription_not_found")
+
     def test_it_does_not_make_topics_where_that_is_not_wanted(self):
         b, self.broker = self.broker, SoloBrokerTest.start(self, auto_create=False)
         try:

@@ -62,6 +62,32 @@ Test(store_holes, an_aborted_step_made_none)
     nothing_is_lost();
 }
 
+static enum err take_out(const char *name, uint64_t offset)
+{
+    enum err e;
+
+    OK(ops->begin(store));
+    e = ops->remove_one(store, topic(name), offset);
+    OK(ops->commit(store));
+    return e;
+}
+
+Test(store_holes, one_message_is_taken_out_wherever_it_is)
+{
+    publish_many("a", 600, 1, 0);
+    OK(take_out("a", 300));
+    cr_assert(eq(int, take_out("a", 300), ERR_NOT_FOUND));
+    cr_assert(eq(int, take_out("a", 600), ERR_NOT_FOUND));
+    OK(take_out("a", 599));
+    OK(take_out("a", 0));
+    OK(take_out("a", 1));
+    cr_assert(eq(u64, live_from("a", 0), 596));
+    cr_assert(eq(u64, live_from("a", 200), 398));
+    cr_assert(eq(u64, live_from("a", 301), 298));
+    cr_assert(eq(u64, state("a").counters.removed, 4));
+    nothing_is_lost();
+}
+
 /* Beyond 65,536 the third level is asked; what expires comes in steps, of three topics in
  * turn, in front of and behind what stays. */
 Test(store_holes, in_long_logs_with_lives_of_all_kinds)
