@@ -15,6 +15,11 @@ class Native:
         return {"path": "/v1/topics/%s/messages?from=latest" % name}
 
     @staticmethod
+    def listed(client):
+        """How many subscribers a list of them has; None: there is no list."""
+        return None
+
+    @staticmethod
     def publish(name):
         return {"path": "/v1/topics/%s/messages" % name}
 
@@ -25,10 +30,11 @@ class Native:
 
 
 class Mercure:
-    """A Mercure hub that everybody may subscribe to."""
+    """A Mercure hub that everybody may subscribe to, and that knows who has."""
 
     name, gauge, published = "mercure", "mercure_subscribers", "200"
-    settings = {"mercure_publisher_jwt_key": jwt.KEY, "mercure_anonymous": True}
+    settings = {"mercure_publisher_jwt_key": jwt.KEY, "mercure_anonymous": True,
+                "mercure_subscriber_jwt_key": jwt.KEY, "mercure_subscriptions": True}
     url = "/.well-known/mercure"
 
     @staticmethod
@@ -38,6 +44,12 @@ class Mercure:
     @classmethod
     def subscribe(cls, name):
         return {"path": "%s?topic=%s" % (cls.url, cls.topic(name))}
+
+    @classmethod
+    def listed(cls, client):
+        a = client.ask("GET", cls.url + "/subscriptions", headers=jwt.bearer(subscribe=["*"]))
+        assert a.status == 200, a
+        return len(a.json["subscriptions"])
 
     @classmethod
     def publish(cls, name):
