@@ -6,7 +6,8 @@
  *  1. All below h->head has been offered to everybody who was live then. A live subscriber's
  *     offset may be old: it counts where it is higher than the slice's beginning.
  *  2. The slice is there from the beginning of its round to the beginning of the next, or to the
- *     end of the last. While it is, a set's hits are of it if its `slice` is the hub's.
+ *     end of the last, or until everybody has left and somebody comes. While it is, it ends at
+ *     h->head, and a set's hits are of it if the set's `slice` is the hub's round.
  *  3. A subscriber of a set that is hit is behind from that moment on, at the slice's beginning
  *     or before it. If it can be told at once it is due, and gets its part of the slice; whoever
  *     misses that reads the log, like others who are behind.

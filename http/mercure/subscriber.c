@@ -36,12 +36,15 @@ static void preface(const struct request *r, struct out *o)
     sse_chunk_end(o, begin);
 }
 
-/* Nobody has looked since the last subscriber left: all that there is, is behind. */
+/* Nobody has looked since the last subscriber left: all that there is, is behind, and a slice that
+ * may be left of its time is not the newest. */
 static void open_hub(struct mercure_hub *h)
 {
     struct fetch *f = &h->loop->fetch;
     enum err e = fetch_begin(f, mercure_hub_topic(h));
 
+    sse_block_drop(h->slice);
+    h->slice = NULL;
     h->head = e ? 0 : f->topic.next_offset;
     h->news = e && e != ERR_NOT_FOUND; /* logged; it is tried again as news is */
     if (!e)

@@ -268,6 +268,24 @@ Test(mercure_hub, tells_its_own_while_a_topic_of_the_native_api_has_news_in_each
     then_all_is_given_back();
 }
 
+Test(mercure_hub, one_who_joins_as_the_last_one_leaves_is_not_told_of_an_old_slice)
+{
+    subscribes(&a, "x", NULL);
+    publishes("x", "one", "one");
+    mercure_hub_woken(&loop, 0, LOOP_PARK_BUCKETS);
+    turn(); /* there may be more: the slice is kept until that is looked for */
+    publishes("x", "two", "two");
+    publishes("x", "three", "three");
+    asks(&b, "x", "two");
+    client_goes(&a);
+    turns();
+    library_lets_go(&b);
+    is_told(&b, "three ");
+    ended(&a, CUT);
+    leaves(&b);
+    then_all_is_given_back();
+}
+
 /* ---- history ---- */
 
 Test(mercure_hub, those_who_ask_for_the_same_history_share_its_block)
