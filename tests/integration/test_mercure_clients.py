@@ -75,7 +75,7 @@ class CurlTest(HubTest, SoloBrokerTest):
 
 class Curl(CurlTest):
     def test_the_line_of_the_readme_stays_and_goes_on_where_it_ended(self):
-        read = documented("README.md", "curl -N ")
+        read = documented("README.md", "curl -N -H 'Accept: text/event-stream' ")
         publish = documented("README.md", "curl -d 'hello' ")
         self.do(publish)
         first = self.stay(read, "id: 1\ndata: hello\n\n", lambda: self.do(publish))
