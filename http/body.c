@@ -63,7 +63,7 @@ enum err body_open(struct request *r)
         return open_upload(r);
     if (b->kind == BODY_NONE || b->kind == BODY_HASH || b->declared == BODY_UNKNOWN || b->declared == 0)
         return ERR_OK;
-    b->data = malloc((size_t)b->declared);
+    b->data = malloc((size_t)b->declared + b->slack);
     b->cap = b->data ? (size_t)b->declared : 0;
     return b->data ? ERR_OK : ERR_NO_MEMORY;
 }
@@ -86,7 +86,7 @@ static enum err grow(struct body *b, size_t more, size_t most)
         cap *= 2;
     if (cap > most)
         cap = most;
-    data = realloc(b->data, cap);
+    data = realloc(b->data, cap + b->slack);
     if (!data)
         return ERR_NO_MEMORY;
     b->data = data;

@@ -31,6 +31,7 @@ struct body {
     uint64_t limit;    /* more is 413 */
     size_t whole_max;
     struct ledger *ledger;
+    size_t slack;    /* room behind the bytes of a whole one; a part of overhead */
     size_t overhead; /* charged beside the bytes */
     unsigned factor; /* bytes charged for each byte of the body; 1 but for JSON trees */
     uint64_t wait_ms; /* how long the client agrees to stand in line */

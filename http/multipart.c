@@ -2,6 +2,7 @@
 
 #include "attribute.h"
 #include "base/text.h"
+#include "event.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -53,10 +54,26 @@ static void put_time(struct out *o, const char *name, int64_t ms)
     put(o, name, bytes_of(text, TEXT_TIME_LEN));
 }
 
+/* By CloudEvents' HTTP binding: ce-id */
+static void put_event(struct out *o, struct bytes name, struct bytes value)
+{
+    char text[8192]; /* a longer one is left out, as in a raw answer */
+    size_t len = event_encoded_len(value);
+
+    if (len > sizeof text)
+        return;
+    event_encode(value, text);
+    out_raw(o, name);
+    out_text(o, ": ");
+    out_raw(o, bytes_of(text, len));
+    out_text(o, "\r\n");
+}
+
 static void put_names(struct out *o, uint64_t offset, const struct record *r)
 {
     struct bytes attributes = r->attributes, name, value;
     char header[ATTRIBUTE_HEADER_ROOM];
+    bool event = event_is(attributes);
 
     put_number(o, "Message-Offset", offset);
     put_time(o, "Message-Time", r->time_ms);
@@ -65,7 +82,9 @@ static void put_names(struct out *o, uint64_t offset, const struct record *r)
     put(o, "Message-Id", r->id);
     put(o, "Message-Key", r->key);
     while (attribute_next(&attributes, &name, &value))
-        if (attribute_header(name, header))
+        if (event && event_has_prefix(name))
+            put_event(o, name, value);
+        else if (attribute_header(name, header))
             put(o, header, value);
 }
 

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "batch.h"
 #include "broker.h"
+#include "event_pack.h"
 #include "location.h"
 #include "publish_door.h"
 #include "publish_headers.h"
@@ -122,16 +123,52 @@ static void take_conditions(struct publish *p, const struct publish_headers *h)
     p->if_next = h->if_match;
 }
 
+static struct batch_limits limits_of(const struct config *c)
+{
+    return (struct batch_limits){
+        .max_messages = door_most_messages(c),
+        .max_body_bytes = (size_t)c->inline_max_bytes,
+        .max_key_bytes = CONFIG_KEY_MAX_BYTES,
+        .max_content_type_bytes = CONFIG_CONTENT_TYPE_MAX_BYTES,
+        .max_attributes = ATTRIBUTES_MAX,
+        .max_attribute_name_bytes = ATTRIBUTE_NAME_MAX,
+        .max_attribute_value_bytes = CONFIG_ATTRIBUTES_MAX_BYTES,
+    };
+}
+
+static enum event_mode mode_of(struct request *r)
+{
+    const char *type = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+
+    return type ? event_mode_of(bytes_str(type)) : EVENT_BINARY;
+}
+
+/* Events in JSON are packed with a slack (event_pack.h). */
+static size_t slack_for(struct request *r)
+{
+    uint64_t most = r->loop->broker->config->max_batch_bytes;
+
+    if (mode_of(r) != EVENT_STRUCTURED && mode_of(r) != EVENT_BATCHED)
+        return 0;
+    r->body.slack = event_pack_slack((size_t)(r->body.declared < most ? r->body.declared : most));
+    return r->body.slack;
+}
+
 /* ---- one message ---- */
 
 void publish_one_start(struct request *r)
 {
     struct broker *b = r->loop->broker;
+    bool parsed = mode_of(r) == EVENT_STRUCTURED;
     struct publish_headers h;
 
-    if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_begin(r, &h))
-        request_expect_body(r, kind_for(r, BODY_STREAM), b->config->max_message_bytes, b->publish,
-                            PUBLISH_OVERHEAD + once_overhead(&h) + h.key.len +
+    if (mode_of(r) == EVENT_BATCHED)
+        publish_batch_start(r);
+    else if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_begin(r, &h))
+        request_expect_body(r, kind_for(r, parsed ? BODY_WHOLE : BODY_STREAM),
+                            parsed ? b->config->max_batch_bytes : b->config->max_message_bytes,
+                            b->publish,
+                            PUBLISH_OVERHEAD + slack_for(r) + once_overhead(&h) + h.key.len +
                                 h.content_type.len + h.attributes_len,
                             1);
 }
@@ -173,10 +210,66 @@ static bool fill(struct request *r, struct publish *p)
     return true;
 }
 
+/* The event's attributes beside those that came as headers, and its type. */
+static bool add_event(struct publish *p, const struct packed_message *m)
+{
+    struct bytes headers = p->one.attributes;
+    uint8_t *old = p->meta, *to;
+
+    p->meta = to = malloc(p->topic.len + p->once.key.len + p->one.key.len +
+                          m->content_type.len + headers.len + m->attributes.len + 1);
+    if (!to) {
+        p->meta = old;
+        return false;
+    }
+    p->one.body = m->body;
+    p->one.content_type = m->content_type;
+    to = put(to, &p->topic);
+    to = put(to, &p->once.key);
+    to = put(to, &p->one.key);
+    to = put(to, &p->one.content_type);
+    p->one.attributes = bytes_of(to, headers.len + m->attributes.len);
+    to = put(to, &headers);
+    if (m->attributes.len)
+        memcpy(to, m->attributes.data, m->attributes.len);
+    free(old);
+    return true;
+}
+
+static void send_event(struct request *r, struct publish *p)
+{
+    struct batch_limits limits = limits_of(r->loop->broker->config);
+    struct batch_result result = { .reason = "there is none" };
+    struct packed_message m;
+    struct bytes at;
+    enum err e = p->body_len ? event_pack_one(p->body, p->body_len, &limits, &result)
+                             : ERR_BAD_INPUT;
+
+    at = bytes_of(p->body, result.packed_len);
+    if (e == ERR_TOO_BIG)
+        reply_problem_with(r, PROBLEM_TOO_LARGE, "limit_bytes", limits.max_body_bytes,
+                           "The event is too large, %s. A larger one fits as binary.", result.reason);
+    else if (e)
+        reply_problem(r, PROBLEM_BAD_EVENT, "The event is wrong: %s.", result.reason);
+    else if (packed_next(&at, &m) || !add_event(p, &m))
+        reply_store_error(r, ERR_NO_MEMORY);
+    else {
+        p->body_len = m.body.len;
+        door_submit(r, p, came_home);
+        return;
+    }
+    publish_free(p);
+}
+
 void publish_one_finish(struct request *r)
 {
-    struct publish *p = calloc(1, sizeof *p);
+    struct publish *p;
 
+    if (mode_of(r) == EVENT_BATCHED) {
+        publish_batch_finish(r);
+        return;
+    }
+    p = calloc(1, sizeof *p);
     if (!p || !fill(r, p)) {
         reply_store_error(r, ERR_NO_MEMORY);
         publish_free(p);
@@ -187,13 +280,17 @@ void publish_one_finish(struct request *r)
         return;
     }
     door_take_body(r, p);
+    if (mode_of(r) == EVENT_STRUCTURED) {
+        send_event(r, p);
+        return;
+    }
     p->one.body = bytes_of(p->body, p->body_len);
     door_submit(r, p, came_home);
 }
 
 /* ---- a batch ---- */
 
-enum batch_form { BATCH_UNKNOWN, BATCH_NDJSON, BATCH_JSON };
+enum batch_form { BATCH_UNKNOWN, BATCH_NDJSON, BATCH_JSON, BATCH_EVENTS };
 
 static enum batch_form batch_form(struct request *r)
 {
@@ -205,7 +302,7 @@ static enum batch_form batch_form(struct request *r)
         return BATCH_NDJSON;
     if (len == 16 && !strncasecmp(type, "application/json", len))
         return BATCH_JSON;
-    return BATCH_UNKNOWN;
+    return mode_of(r) == EVENT_BATCHED ? BATCH_EVENTS : BATCH_UNKNOWN;
 }
 
 void publish_batch_start(struct request *r)
@@ -219,11 +316,11 @@ void publish_batch_start(struct request *r)
     if (batch_form(r) == BATCH_UNKNOWN)
         reply_problem(r, PROBLEM_UNSUPPORTED_TYPE,
                       "A batch is application/x-ndjson, one object per line, or "
-                      "application/json, {\"messages\":[...]} or an array. Say which in "
-                      "Content-Type.");
+                      "application/json, {\"messages\":[...]} or an array, or "
+                      "application/cloudevents-batch+json. Say which in Content-Type.");
     else if (may_begin(r, &h))
         request_expect_body(r, kind_for(r, BODY_WHOLE), b->config->max_batch_bytes, b->publish,
-                            PUBLISH_OVERHEAD + once_overhead(&h), 1);
+                            PUBLISH_OVERHEAD + slack_for(r) + once_overhead(&h), 1);
 }
 
 static void bad_batch(struct request *r, enum err e, const struct batch_result *result)
@@ -238,20 +335,19 @@ static void bad_batch(struct request *r, enum err e, const struct batch_result *
 
 static enum err pack(struct request *r, struct publish *p, struct batch_result *result)
 {
-    const struct config *c = r->loop->broker->config;
-    struct batch_limits limits = {
-        .max_messages = door_most_messages(c),
-        .max_body_bytes = (size_t)c->inline_max_bytes,
-        .max_key_bytes = CONFIG_KEY_MAX_BYTES,
-        .max_content_type_bytes = CONFIG_CONTENT_TYPE_MAX_BYTES,
-        .max_attributes = ATTRIBUTES_MAX,
-        .max_attribute_name_bytes = ATTRIBUTE_NAME_MAX,
-        .max_attribute_value_bytes = CONFIG_ATTRIBUTES_MAX_BYTES,
-    };
+    struct batch_limits limits = limits_of(r->loop->broker->config);
 
-    return batch_form(r) == BATCH_NDJSON
-               ? batch_pack_ndjson(p->body, p->body_len, &limits, result)
-               : batch_pack_json(p->body, p->body_len, &limits, result);
+    switch (batch_form(r)) {
+    case BATCH_NDJSON:
+        return batch_pack_ndjson(p->body, p->body_len, &limits, result);
+    case BATCH_EVENTS:
+        if (!p->body_len)
+            break; /* which has no slack: not JSON either way */
+        return event_pack_array(p->body, p->body_len, &limits, result);
+    default:
+        break;
+    }
+    return batch_pack_json(p->body, p->body_len, &limits, result);
 }
 
 /* Everything but the messages. */

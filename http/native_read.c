@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cacheable.h"
 #include "encode.h"
+#include "event_json.h"
 #include "line.h"
 #include "location.h"
 #include "mercure/discover.h"
@@ -45,12 +46,14 @@ static size_t room_in(const struct grant *g)
 
 /* Of a page with this message alone, at most. The body is read through for this, because the
  * worst there can be is six times what a text needs. */
-static size_t least_page(const struct store_entry *m)
+static size_t least_page(const struct request *request, const struct store_entry *m)
 {
     const struct record *r = &m->record;
     size_t body = r->blob_id ? LOCATION_ROOM : encode_body_most(r->body);
     size_t names = r->id.len + r->key.len + r->content_type.len + r->attributes.len;
 
+    if (request->read.form == READ_EVENTS)
+        return event_json_most(r) + LOCATION_ROOM + ENVELOPE_BYTES + OVERHEAD_BYTES;
     return body + ESCAPE_FACTOR * names + USUAL_BYTES + ENVELOPE_BYTES + OVERHEAD_BYTES;
 }
 
@@ -96,8 +99,12 @@ static void put_message(struct page *p, const struct store_entry *m)
         multipart_part(&p->out, p->boundary, m->offset, &m->record, whole ? NULL : href);
         return;
     }
-    if (p->r->read.form == READ_JSON && p->count)
+    if (p->r->read.form != READ_NDJSON && p->count)
         out_text(&p->out, ",");
+    if (p->r->read.form == READ_EVENTS) {
+        event_json_encode(&p->out, request_topic(p->r), m->offset, &m->record, href);
+        return;
+    }
     encode_message(&p->out, m->offset, &m->record, whole, whole ? NULL : href,
                    p->r->read.form == READ_NDJSON);
     if (p->r->read.form == READ_NDJSON)
@@ -171,6 +178,8 @@ static void put_start(struct page *p)
 {
     if (p->r->read.form == READ_JSON)
         out_text(&p->out, "{\"messages\":[");
+    else if (p->r->read.form == READ_EVENTS)
+        out_text(&p->out, "[");
     else if (p->r->read.form == READ_MULTIPART)
         multipart_draw(p->boundary);
 }
@@ -179,6 +188,8 @@ static void put_end(struct page *p)
 {
     if (p->r->read.form == READ_JSON)
         put_envelope_end(p);
+    else if (p->r->read.form == READ_EVENTS)
+        out_text(&p->out, "]\n");
     else if (p->r->read.form == READ_MULTIPART)
         multipart_end(&p->out, p->boundary);
 }
@@ -186,13 +197,24 @@ static void put_end(struct page *p)
 static void add_type(struct page *p)
 {
     static const char *const types[] = { [READ_JSON] = "application/json",
-                                         [READ_NDJSON] = "application/x-ndjson" };
+                                         [READ_NDJSON] = "application/x-ndjson",
+                                         [READ_EVENTS] = "application/cloudevents-batch+json" };
     char text[64 + MULTIPART_BOUNDARY];
 
     if (p->r->read.form == READ_MULTIPART)
         snprintf(text, sizeof text, "multipart/mixed; boundary=%s", p->boundary);
     reply_header(p->r, MHD_HTTP_HEADER_CONTENT_TYPE,
                  p->r->read.form == READ_MULTIPART ? text : types[p->r->read.form]);
+}
+
+/* An array of events has no place to say it in. */
+static void say_next(const struct page *p)
+{
+    char number[TEXT_NUMBER_ROOM];
+
+    number[text_put_u64(number, p->next)] = 0;
+    if (p->r->read.form == READ_EVENTS)
+        reply_header(p->r, "Message-Next", number);
 }
 
 /* An offset says the same for ever; the end of the log, the first message that is left, or a
@@ -203,7 +225,7 @@ static bool is_cacheable(struct page *p)
 
     p->cache.weak = r->read.form != READ_NDJSON;
     p->cache.by_accept = true;
-    cacheable_tag(&p->cache, &r->loop->fetch.topic, "jnm"[r->read.form], p->first, p->next,
+    cacheable_tag(&p->cache, &r->loop->fetch.topic, "jnme"[r->read.form], p->first, p->next,
                   p->count);
     return p->closed && !p->skipped && r->read.from.kind == FETCH_OFFSET;
 }
@@ -236,6 +258,7 @@ static void send_page(struct page *p)
     metric_add(METRIC_DELIVERED_BYTES, (int64_t)p->bytes);
     reply_out(p->r, MHD_HTTP_OK, NULL, &p->out, &p->grant);
     add_type(p);
+    say_next(p);
     if (cacheable)
         cacheable_headers(p->r, &p->cache);
     else
@@ -257,6 +280,7 @@ static void send_empty_page(struct page *p)
     put_end(p);
     reply_text(p->r, MHD_HTTP_OK, NULL, bytes_of(text, p->out.len));
     add_type(p);
+    say_next(p);
     cacheable_not(p->r);
 }
 
@@ -264,7 +288,7 @@ static void send_empty_page(struct page *p)
 static void build_page(struct page *p, const struct store_entry *first)
 {
     struct request *r = p->r;
-    size_t least = least_page(first);
+    size_t least = least_page(r, first);
     enum err e;
 
     if (!line_for_answer(r, likely_page(r, least), least, &p->grant))
@@ -352,6 +376,8 @@ static bool answer_without_topic(struct request *r, bool last)
                    bytes_str("{\"messages\":[],\"next\":0,\"earliest\":0,\"end\":0}\n"));
     else if (r->read.form == READ_NDJSON)
         reply_text(r, MHD_HTTP_OK, "application/x-ndjson", bytes_of("", 0));
+    else if (r->read.form == READ_EVENTS)
+        reply_text(r, MHD_HTTP_OK, "application/cloudevents-batch+json", bytes_str("[]\n"));
     else
         reply_empty(r, MHD_HTTP_NO_CONTENT);
     if (may_come)
@@ -440,38 +466,4 @@ void read_log_finish(struct request *r)
     r->answer.again = look_for_all;
     if (!look(r, !r->read.until_ms || r->loop->broker->draining) && !r->reply.response)
         wait_park(r);
-}
-
-/* ---- one message by its offset ---- */
-
-static void no_message(struct request *r, uint64_t next)
-{
-    if (r->offset >= next)
-        reply_problem_with(r, PROBLEM_MESSAGE_NOT_FOUND, "next", next,
-                           "There is no message %llu yet; the next one will be %llu.",
-                           (unsigned long long)r->offset, (unsigned long long)next);
-    else
-        reply_problem(r, PROBLEM_MESSAGE_GONE, "Message %llu has expired or was removed.",
-                      (unsigned long long)r->offset);
-}
-
-void read_message_finish(struct request *r)
-{
-    struct fetch *f = &r->loop->fetch;
-    struct store_entry m;
-    enum err e = fetch_begin(f, request_topic(r));
-
-    r->answer.again = read_message_finish;
-    if (e) {
-        reply_store_error(r, e);
-        return;
-    }
-    e = fetch_next(f, r->offset, &m);
-    if (e && e != ERR_NOT_FOUND)
-        reply_store_error(r, e);
-    else if (e || m.offset != r->offset)
-        no_message(r, f->topic.next_offset);
-    else if (!raw_message_reply(r, &m))
-        no_message(r, f->topic.next_offset);
-    fetch_end(f);
 }

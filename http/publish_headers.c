@@ -25,6 +25,11 @@ static void take_attribute(struct publish_headers *h, struct bytes name, struct 
                       "Offset, Time and Expires-At are the broker's.",
                       (int)(name.len > 200 ? 200 : name.len), (const char *)name.data,
                       ATTRIBUTE_NAME_MAX);
+    else if (event_has_prefix(name))
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Message-%.*s: attributes of events come as headers %.*s.",
+                      (int)(name.len > 200 ? 200 : name.len), (const char *)name.data,
+                      (int)(name.len > 200 ? 200 : name.len), (const char *)name.data);
     else if (!text_is_plain(value))
         reply_problem(h->r, PROBLEM_BAD_HEADER,
                       "Message-%.*s is not UTF-8 text without control characters.",
@@ -69,6 +74,36 @@ static void take_trace(struct publish_headers *h)
     pack_attribute(h, bytes_str(TRACE_PARENT), h->trace);
 }
 
+static void bad_event(struct publish_headers *h, const char *name, const char *why)
+{
+    reply_problem(h->r, PROBLEM_BAD_EVENT, "%.110s: %s.", name, why);
+}
+
+/* One of an event's, in the binary mode of the CloudEvents HTTP binding. */
+static void take_event(struct publish_headers *h, const char *header, const char *value)
+{
+    struct bytes name = bytes_str(header + EVENT_PREFIX_LEN);
+    uint8_t text[CONFIG_ATTRIBUTES_MAX_BYTES];
+    const char *why = NULL;
+    size_t len = 0;
+
+    if (strlen(value) > sizeof text)
+        why = "it is too long";
+    else if (!event_decode(bytes_str(value), text, &len))
+        why = "a % is not followed by two hexadecimal digits";
+    else if (request_header(h->r, header) != value)
+        why = "it is there twice";
+    else
+        why = event_wrong(name, bytes_of(text, len));
+    if (why) {
+        bad_event(h, header, why);
+        return;
+    }
+    h->is_event = true;
+    h->event |= event_required(name);
+    pack_attribute(h, bytes_str(header), bytes_of(text, len));
+}
+
 static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const char *name,
                                    const char *value)
 {
@@ -82,7 +117,10 @@ static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const cha
         h->key = bytes_str(value);
     else if (!strncasecmp(name, ATTRIBUTE_PREFIX, prefix))
         take_attribute(h, bytes_str(name + prefix), bytes_str(value));
-    else if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE))
+    else if (event_has_prefix(bytes_str(name))) {
+        if (h->mode == EVENT_BINARY) /* else the body says it all */
+            take_event(h, name, value);
+    } else if (!strcasecmp(name, MHD_HTTP_HEADER_CONTENT_TYPE))
         h->content_type = bytes_str(value);
     else if (!strcasecmp(name, "TTL"))
         h->has_ttl = text_parse_duration(bytes_str(value), &h->ttl_ms);
@@ -97,6 +135,16 @@ static void check_headers(struct publish_headers *h)
 {
     const char *ttl = request_header(h->r, "TTL");
 
+    if (h->is_event && h->event != EVENT_REQUIRED) {
+        char name[32] = EVENT_PREFIX;
+
+        strcat(name, event_missing(h->event));
+        bad_event(h, name, "an event has to have it");
+    }
+    if (h->mode == EVENT_UNKNOWN)
+        reply_problem(h->r, PROBLEM_UNSUPPORTED_TYPE,
+                      "Events are read in the JSON format: application/cloudevents+json, or "
+                      "application/cloudevents-batch+json.");
     if (ttl && !h->has_ttl)
         reply_problem(h->r, PROBLEM_BAD_HEADER,
                       "TTL: %.60s is not a number of seconds, nor a duration such as "
@@ -120,7 +168,11 @@ static void check_headers(struct publish_headers *h)
 
 bool publish_headers_read(struct request *r, struct publish_headers *h, uint8_t *attributes)
 {
+    const char *type;
+
     *h = (struct publish_headers){ .r = r, .attributes = attributes };
+    type = request_header(r, MHD_HTTP_HEADER_CONTENT_TYPE);
+    h->mode = type ? event_mode_of(bytes_str(type)) : EVENT_BINARY;
     take_trace(h);
     MHD_get_connection_values(r->conn, MHD_HEADER_KIND, take_header, h);
     check_headers(h);

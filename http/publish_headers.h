@@ -10,6 +10,7 @@
 #ifndef SLUICE_PUBLISH_HEADERS_H
 #define SLUICE_PUBLISH_HEADERS_H
 
+#include "event.h"
 #include "request.h"
 
 struct publish_headers {
@@ -17,6 +18,9 @@ struct publish_headers {
     struct bytes key, content_type;
     size_t attributes_len; /* packed */
     uint8_t *attributes;   /* where to pack them; NULL: only measure */
+    enum event_mode mode;
+    unsigned event; /* required attributes of an event that were there; see event.h */
+    bool is_event;  /* there was one at least */
     struct bytes trace; /* traceparent; empty: none that is fine */
     bool has_ttl;
     uint64_t ttl_ms;

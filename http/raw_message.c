@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cacheable.h"
 #include "download.h"
+#include "event.h"
 #include "etag.h"
 #include "line.h"
 #include "metrics.h"
@@ -54,22 +55,43 @@ static size_t head_room(struct request *r)
     return all > taken ? all - taken : 0;
 }
 
+/* By the HTTP binding: ce-id */
+static void add_event_attribute(struct request *r, struct bytes name, struct bytes value)
+{
+    char header[160], text[HEADER_MAX];
+    size_t len = event_encoded_len(value);
+
+    if (name.len >= sizeof header || len >= sizeof text)
+        return;
+    memcpy(header, name.data, name.len);
+    header[name.len] = 0;
+    event_encode(value, text);
+    text[len] = 0;
+    reply_header(r, header, text);
+}
+
 /* As many as fit into the head; how many do not is said. */
 static void add_attributes(struct request *r, struct bytes attributes, size_t room)
 {
+    bool event = event_is(attributes);
     struct bytes name, value;
     uint64_t omitted = 0;
     char number[24];
 
     while (attribute_next(&attributes, &name, &value)) {
-        size_t len = sizeof "Message-: \r\n" + name.len + value.len;
+        bool of_event = event && event_has_prefix(name);
+        size_t len = sizeof "Message-: \r\n" + name.len +
+                     (of_event ? event_encoded_len(value) : value.len);
 
         if (len > room) {
             omitted++;
             continue;
         }
         room -= len;
-        add_attribute(r, name, value);
+        if (of_event)
+            add_event_attribute(r, name, value);
+        else
+            add_attribute(r, name, value);
     }
     if (!omitted)
         return;
@@ -82,7 +104,7 @@ static void add_attributes(struct request *r, struct bytes attributes, size_t ro
 static bool is_cacheable(const struct request *r, const struct store_entry *m,
                          struct cacheable *c)
 {
-    *c = (struct cacheable){ .by_accept = r->read.form == READ_RAW,
+    *c = (struct cacheable){ .by_accept = true,
                              .expires_ms = CACHEABLE_NEVER };
     cacheable_tag(c, &r->loop->fetch.topic, 'r', m->offset, m->offset + 1, 1);
     cacheable_see(c, &m->record);

@@ -171,6 +171,8 @@ static enum read_form form_of(struct request *r)
         return READ_RAW;
     if (strcasestr(accept, "multipart/mixed"))
         return READ_MULTIPART;
+    if (strcasestr(accept, "application/cloudevents-batch+json"))
+        return READ_EVENTS;
     return READ_JSON;
 }
 

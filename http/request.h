@@ -50,7 +50,7 @@ enum request_phase {
     REQUEST_REPLY,
 };
 
-enum read_form { READ_JSON, READ_NDJSON, READ_MULTIPART, READ_RAW, READ_SSE };
+enum read_form { READ_JSON, READ_NDJSON, READ_MULTIPART, READ_EVENTS, READ_RAW, READ_SSE };
 
 struct read_query { /* a parked reader is little more than this */
     struct fetch_from from;

@@ -28,6 +28,7 @@ struct request;
     X(BAD_JSON, 400, false, "bad_json", "Bad JSON")                                    \
     X(BAD_SETTING, 400, false, "bad_setting", "Bad setting"      )                     \
     X(BAD_BATCH, 400, false, "bad_batch", "Bad batch")                                 \
+    X(BAD_EVENT, 400, false, "bad_event", "Bad event")                                 \
     X(UNAUTHORIZED, 401, false, "unauthorized", "Unauthorized")                        \
     X(RESERVED_TOPIC, 403, false, "reserved_topic", "Topic of the Mercure hub")        \
     X(FORBIDDEN, 403, false, "forbidden", "Forbidden")                                 \

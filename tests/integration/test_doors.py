@@ -36,10 +36,12 @@ def of_objects(member, form):
 
 class Door:
     def __init__(self, name, route, path, body, limit, bad, many=True, topic="%s", type="text/plain", ok=201,
-                 chunked=False, error="application/problem+json", large=1, token=None, makes_topic=False):
+                 chunked=False, error="application/problem+json", large=1, token=None, makes_topic=False,
+                 says=None):
         self.name, self.route, self.path, self.body, self.limit, self.bad = name, route, path, body, limit, bad
         self.many, self.topic, self.type, self.ok, self.chunked = many, topic, type, ok, chunked
         self.error, self.large, self.token = error, large, token
+        self.says = says or {}  # headers
         self.makes_topic = makes_topic  # a single one, its own, and always
 
     def texts(self):
@@ -48,7 +50,7 @@ class Door:
 
     def headers(self, more=None):
         token = {"Authorization": "Bearer " + self.token} if self.token else {}
-        return dict({"Content-Type": self.type}, **token, **more or {})
+        return dict({"Content-Type": self.type}, **token, **self.says, **more or {})
 
     def send(self, broker, topic, body=None, headers=None):
         body = self.body(self.texts()) if body is None else body
@@ -83,6 +85,18 @@ def door_of_hub():
                 token=jwt.token(publish=["*"]), makes_topic=True)
 
 
+EVENT = {"specversion": "1.0", "source": "/doors", "type": "test", "datacontenttype": "text/plain"}
+
+
+def events(texts):
+    return [dict(EVENT, id=str(i), data=t) for i, t in enumerate(texts)]
+
+
+def door_of_events(name, path):
+    return Door(name, "POST /v1/topics/{}/" + path, native(path), lambda texts: json.dumps(events(texts)), BATCH,
+                (json.dumps(events(["a"]) + [{}]), {}), type="application/cloudevents-batch+json")
+
+
 DOORS = [
     door_of_one("one message", large=3),
     door_of_one("one message, chunked", chunked=True, large=3),
@@ -93,6 +107,12 @@ DOORS = [
     door_of_batches("an object of messages", of_objects("data", '{"messages":[%s]}'),
                     '{"messages":[{"data":"a"},{}]}', "application/json"),
     door_of_batches("an array of messages", of_objects("data", "[%s]"), '[{"data":"a"},{}]', "application/json"),
+    door_of_one("a binary event", large=3, says={"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/", "ce-type": "t"}),
+    Door("a structured event", "POST /v1/topics/{}/messages", native("messages"),
+         lambda texts: json.dumps(events(texts)[0]), BATCH, (json.dumps(EVENT), {}), many=False,
+         type="application/cloudevents+json", large=3),
+    door_of_events("a batch of events", "messages:batch"),
+    door_of_events("a batch of events by the other route", "messages"),
     door_of_pulsar("persistent"),
     door_of_pulsar("persistent", "/partitions/0", "/partitions/{}"),
     door_of_pulsar("non-persistent"),

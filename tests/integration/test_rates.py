@@ -1,4 +1,5 @@
 """Rate limits: who is refused, what the refusal says, and how limits change while running."""
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import time
 import jwt
 from sluicetest import SoloBrokerTest, quote, until
 
+EVENT = {"specversion": "1.0", "id": "1", "source": "/", "type": "t"}
 NAMESPACE = "persistent://public/default/"
 
 # Every way in for messages; the topic is one that all of them can name.
@@ -16,6 +18,9 @@ WAYS_IN = {
     "chunked": lambda b, t: chunked(b, t, [b"x"]),
     "ndjson batch": lambda b, t: b.batch(t, '{"data":1}\n'),
     "json batch": lambda b, t: b.batch(t, '{"messages":[{"data":1}]}', "application/json"),
+    "binary event": lambda b, t: b.publish(t, "x", {"ce-" + k: v for k, v in EVENT.items()}),
+    "structured event": lambda b, t: b.publish(t, json.dumps(EVENT), {"Content-Type": "application/cloudevents+json"}),
+    "batch of events": lambda b, t: b.batch(t, json.dumps([EVENT]), "application/cloudevents-batch+json"),
     "pulsar": lambda b, t: pulsar(b, t, ""),
     "pulsar partition": lambda b, t: pulsar(b, t, "/partitions/0"),
     "mercure": lambda b, t: mercure(b, "x"),
