@@ -115,7 +115,8 @@ static enum err make_ledgers(struct broker *b)
     b->json = ledger_new((size_t)b->limits->parts[LIMITS_JSON].limit_bytes);
     b->waiters = waiters_new((unsigned)b->config->loops);
     b->places = places_new();
-    if (!b->places || !b->publish || !b->read || !b->json || !b->waiters)
+    b->receivers = receivers_new();
+    if (!b->places || !b->receivers || !b->publish || !b->read || !b->json || !b->waiters)
         return ERR_NO_MEMORY;
     limits_gauge(b->limits, LIMITS_PUBLISH_BUFFER, report, b->publish);
     limits_gauge(b->limits, LIMITS_READ_BUFFER, report, b->read);
@@ -170,6 +171,7 @@ void broker_close(struct broker *b)
         b->ops->close(b->store);
     waiters_free(b->waiters);
     places_free(b->places);
+    receivers_free(b->receivers);
     tune_free(b->tune);
     rate_free(b->rate);
     ledger_free(b->publish);

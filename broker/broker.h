@@ -12,6 +12,7 @@
 #include "limits.h"
 #include "places.h"
 #include "rate.h"
+#include "receivers.h"
 #include "store.h"
 #include "tune.h"
 #include "waiters.h"
@@ -29,6 +30,7 @@ struct broker {
     struct store *store;
     struct writer *writer;
     struct waiters *waiters;
+    struct receivers *receivers; /* consumers that wait, by subscription */
     struct places *places;  /* topics that make their publishers wait */
     struct weights weights; /* of topics */
     struct ledger *publish; /* bytes on their way in */

@@ -251,13 +251,9 @@ static void submit(struct request *r, unsigned limit, struct grant grant)
  * count begins anew, and more are let go than need be. */
 static struct loop_share *share_of(struct request *r)
 {
-    struct bytes name = subscription(r);
-    uint64_t hash = 14695981039346656037ull; /* FNV-1a */
-    struct loop_share *s;
+    uint64_t hash = receivers_hash(subscription(r));
+    struct loop_share *s = &r->loop->shares[hash & (LOOP_SHARES - 1)];
 
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ ((const uint8_t *)name.data)[i]) * 1099511628211ull;
-    s = &r->loop->shares[hash & (LOOP_SHARES - 1)];
     if (s->hash != hash || s->round != r->loop->rounds)
         *s = (struct loop_share){ hash, r->loop->rounds, UINT64_MAX };
     return s;

@@ -24,13 +24,17 @@ static void no_subscription(struct request *r)
 
 /* Needs its topic's snapshot to be open. What is on its way and what is still in front: the
  * older of the two is the oldest that is not settled. */
-static enum err read_figures(struct fetch *f, const struct sub_state *sub,
+static enum err read_figures(struct fetch *f, struct receivers *rs,
+                             const struct sub_state *sub,
                              struct subscription_figures *out)
 {
     struct store_entry m;
     enum err e = fetch_lag(f, sub, &out->lag);
 
-    *out = (struct subscription_figures){ .lag = out->lag };
+    *out = (struct subscription_figures){
+        .lag = out->lag,
+        .waiters = receivers_count(rs, receivers_hash(bytes_of(sub->name, sub->name_len))),
+    };
     if (e || !f->topic.id)
         return e;
     e = f->ops->subs->read_oldest(f->reader, sub, &out->oldest);
@@ -57,7 +61,7 @@ static void reply_subscription(struct request *r, unsigned status)
     enum err e = fetch_begin_subscription(&r->loop->fetch, request_topic(r), &sub);
 
     if (!e)
-        e = read_figures(&r->loop->fetch, &sub, &figures);
+        e = read_figures(&r->loop->fetch, r->loop->broker->receivers, &sub, &figures);
     fetch_end(&r->loop->fetch);
     if (e == ERR_NOT_FOUND) {
         no_subscription(r);
@@ -310,11 +314,12 @@ struct page {
     uint64_t limit;
     struct sub_state last;
     struct fetch *f;
+    struct receivers *receivers;
     enum err e;
 };
 
-static enum err read_item(struct fetch *f, const struct sub_state *sub,
-                          struct subscription_figures *out)
+static enum err read_item(struct fetch *f, struct receivers *rs,
+                          const struct sub_state *sub, struct subscription_figures *out)
 {
     enum err e = f->ops->read_topic(f->reader, subscription_topic(sub), &f->topic);
 
@@ -322,7 +327,7 @@ static enum err read_item(struct fetch *f, const struct sub_state *sub,
         f->topic = (struct topic_state){ 0 };
     else if (e)
         return e;
-    return read_figures(f, sub, out);
+    return read_figures(f, rs, sub, out);
 }
 
 /* The store's snapshot is open. */
@@ -336,7 +341,7 @@ static bool list_one(void *arg, const struct sub_state *sub)
         p->list.count == p->limit || o->len + SUBSCRIPTION_TEXT_MAX + 1024 > o->limit;
     if (p->list.more)
         return false;
-    p->e = read_item(p->f, sub, &figures);
+    p->e = read_item(p->f, p->receivers, sub, &figures);
     if (p->e)
         return false;
     listing_item(&p->list);
@@ -348,7 +353,7 @@ static bool list_one(void *arg, const struct sub_state *sub)
 static void list(struct request *r, struct bytes prefix, struct bytes after, uint64_t limit)
 {
     struct fetch *f = &r->loop->fetch;
-    struct page p = { .limit = limit, .f = f };
+    struct page p = { .limit = limit, .f = f, .receivers = r->loop->broker->receivers };
     size_t most = (size_t)(limit + 1) * SUBSCRIPTION_TEXT_MAX + 2048;
     enum err e;
 

@@ -32,6 +32,7 @@
 #include "once.h"
 #include "places.h"
 #include "rate.h"
+#include "receivers.h"
 #include "response.h"
 
 struct route;
@@ -87,6 +88,7 @@ struct request {
     struct request *prev, *next; /* in one of the loop's lists, or none */
     struct request_list *list;
     struct request *receiver_next, **receiver_link; /* in one of loop.receivers, or NULL */
+    struct receiver receiver; /* waits for a subscription; counted */
     uint64_t id;
     char *topic;       /* decoded, with a closing 0; NULL: the route has none */
     uint64_t offset;   /* of the path */

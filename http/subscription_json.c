@@ -269,6 +269,7 @@ void subscription_json_write(struct out *o, const struct sub_state *sub,
         out_time(o, f->oldest_ms);
     else
         out_text(o, "null");
+    out_member(o, "waiters", f->waiters);
     write_counters(o, &sub->counters);
     member(o, "created");
     out_time(o, sub->created_ms);

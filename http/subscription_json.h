@@ -24,6 +24,7 @@ struct subscription_figures { /* what is read beside its row */
     uint64_t lag;
     uint64_t oldest; /* the offset of the oldest message not settled */
     int64_t oldest_ms; /* and its time; 0: there is none */
+    uint64_t waiters;  /* consumers that wait for a message */
 };
 
 void subscription_json_write(struct out *o, const struct sub_state *sub,

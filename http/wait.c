@@ -85,6 +85,7 @@ static void leave_slots(struct request *r)
         r->receiver_next->receiver_link = r->receiver_link;
     r->receiver_next = NULL;
     r->receiver_link = NULL;
+    receivers_leave(r->loop->broker->receivers, &r->receiver);
 }
 
 void wait_unpark(struct request *r)
@@ -221,6 +222,7 @@ void wait_park_receiver(struct request *r, struct bytes subscription)
     if (*first)
         (*first)->receiver_link = &r->receiver_next;
     *first = r;
+    receivers_join(r->loop->broker->receivers, &r->receiver, receivers_hash(subscription));
     look_and_park(r);
 }
 

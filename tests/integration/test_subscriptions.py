@@ -442,9 +442,11 @@ class Restarted(Worker, SoloBrokerTest):
         for c in clients:
             c.send(c.head("POST", self.path("receive") + "?wait=30", {"Content-Length": "0"}))
         until(lambda: b.metric("sluice_readers_parked") == 20, what="twenty wait")
+        self.assertEqual(self.sub()["waiters"], 20)
         for c in clients:
             c.close()
         self.assertIdle(b)
+        self.assertEqual(self.sub()["waiters"], 0)
         self.say("a")
         self.assertEqual([m["deliveries"] for m in self.receive()], [1])
 
@@ -460,3 +462,19 @@ class Restarted(Worker, SoloBrokerTest):
         b.process = None
         b.start()
         self.assertEqual(self.sub()["lag"], 0)
+
+    def test_many_who_wait_get_each_message_once(self):
+        b = self.start()
+        self.make()
+        clients = [b.client() for _ in range(100)]
+        for c in clients:
+            self.addCleanup(c.close)
+            c.send(c.head("POST", self.path("receive") + "?limit=1&wait=5", {"Content-Length": "0"}))
+        until(lambda: self.sub()["waiters"] == 100, what="a hundred wait")
+        b.batch(self.name, "\n".join(json.dumps({"data": str(i)}) for i in range(60)))
+        got = sum((c.answer().json["messages"] for c in clients), [])
+        self.assertEqual(sorted(int(m["data"]) for m in got), list(range(60)))
+        self.assertEqual({m["deliveries"] for m in got}, {1})
+        self.ack(*got)
+        self.assertEqual((self.sub()["lag"], self.sub()["waiters"]), (0, 0))
+        self.assertIdle(b)
