@@ -121,6 +121,7 @@ enum err dead_letter_store(struct turn *t, struct store_topic *topic, struct rec
         turn_due(t, r->expires_ms);
     t->messages++;
     t->bytes += r->body.len;
+    t->copied_bytes += r->body.len + r->attributes.len;
     return ERR_OK;
 }
 
@@ -131,11 +132,14 @@ enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
     const struct record *from = &m->record;
     size_t room = from->body.len + from->key.len + from->content_type.len +
                   from->attributes.len + OUR_ATTRIBUTES_MAX;
-    struct copy c = { malloc(room), 0 };
+    struct copy c = { NULL, 0 };
     struct store_topic *topic;
     struct record r = { 0 };
     enum err e;
 
+    if (dead_letter_turn_is_full(t, room))
+        return ERR_BUSY;
+    c.bytes = malloc(room);
     if (!c.bytes)
         return ERR_FULL;
     if (!from->blob_id)

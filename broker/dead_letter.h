@@ -19,7 +19,17 @@
 #define DEAD_LETTER_SUB    DEAD_LETTER_PREFIX "subscription"
 #define DEAD_LETTER_SIZE   DEAD_LETTER_PREFIX "size"
 
-/* ERR_OK; ERR_FULL: not now, and nothing was changed. Else the turn is spoilt. */
+/* Bodies that are copied in one turn, or one body: they are in no ledger, but in the turn's
+ * changed pages. */
+#define DEAD_LETTER_TURN_BYTES (1u << 20)
+
+static inline bool dead_letter_turn_is_full(const struct turn *t, uint64_t bytes)
+{
+    return t->copied_bytes && t->copied_bytes + bytes > DEAD_LETTER_TURN_BYTES;
+}
+
+/* ERR_OK; ERR_FULL: not now; ERR_BUSY: not in this turn. Nothing was changed then. Else the
+ * turn is spoilt. */
 MUST_CHECK enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
                                        const struct store_entry *m,
                                        const struct delivery *d, enum dead_reason why);

@@ -292,8 +292,8 @@ enum err delivery_sweep(struct turn *t, unsigned max)
 
     while (max-- && !e && !(e = t->ops->subs->first_due(t->store, t->now_ms, &due)))
         e = sweep_one(t, &s, &due);
-    if (e == ERR_NOT_FOUND)
-        e = ERR_OK;
+    if (e == ERR_NOT_FOUND || e == ERR_BUSY)
+        e = ERR_OK; /* what is left is due in the next turn */
     if (!e)
         e = save(t, &s);
     return e ? turn_spoil(t, e) : ERR_OK;

@@ -9,8 +9,11 @@
  * With ordering by key a message is handed out only when the one before it of the same key
  * is finished: the others are held, and each that is finished makes the next one ready.
  *
- * Threads:  the writer, inside a job's run or between jobs. The caller saves *sub. All
- *           errors but those named have spoilt the turn.
+ * What may give a message up may say ERR_BUSY: this turn can copy no more dead letters; nothing
+ * was changed.
+ *
+ * Threads:  the writer, inside a job's run or between jobs. The caller saves *sub. All other
+ *           errors have spoilt the turn.
  */
 #ifndef SLUICE_DELIVERY_H
 #define SLUICE_DELIVERY_H

@@ -5,15 +5,13 @@
 
 #include <stdlib.h>
 
-#define STEPS_MAX  500u        /* messages looked at in one turn */
-#define TURN_BYTES (4u << 20)  /* of bodies moved in one turn */
+#define STEPS_MAX 500u /* messages looked at in one turn */
 
 struct moving { /* one run */
     struct redrive *c;
     struct turn *t;
     struct sub_state sub;
     struct store_topic *from, *to;
-    uint64_t bytes;
     bool moved; /* something, in this turn */
 };
 
@@ -86,15 +84,16 @@ static enum err append_copy(struct moving *m, const struct record *from)
 
 static enum err move(struct moving *m, const struct store_entry *entry)
 {
-    uint64_t offset = entry->offset, bytes = entry->record.body.len;
-    enum err e = append_copy(m, &entry->record);
+    uint64_t offset = entry->offset;
+    enum err e = dead_letter_turn_is_full(m->t, entry->record.body.len)
+                     ? ERR_BUSY
+                     : append_copy(m, &entry->record);
 
     if (e)
         return e;
     e = m->t->ops->remove_one(m->t->store, m->from, offset);
     if (e)
         return turn_spoil(m->t, e);
-    m->bytes += bytes;
     m->moved = true;
     m->c->moved++;
     return ERR_OK;
@@ -126,7 +125,7 @@ static enum err run(struct moving *m)
     enum err e = ERR_OK;
 
     for (unsigned i = 0; !e && c->moved < c->limit; i++)
-        e = i < STEPS_MAX && m->bytes < TURN_BYTES ? step(m) : ERR_BUSY;
+        e = i < STEPS_MAX ? step(m) : ERR_BUSY;
     if (m->moved)
         turn_wake(m->t, subscription_topic(&m->sub));
     if (e == ERR_NOT_FOUND || (e == ERR_FULL && c->moved))

@@ -58,39 +58,43 @@ static enum err settle(struct settle *c, struct turn *t, struct sub_state *sub,
     return turn_spoil(t, ERR_UNSUPPORTED);
 }
 
+/* ERR_BUSY: to go on in the next turn. */
 static enum err settle_all(struct settle *c, struct turn *t, struct sub_state *sub)
 {
     struct delivery d;
     enum err e = ERR_OK;
 
-    for (unsigned n = 0; n < c->count && !e; n++) {
-        struct settle_item *i = &c->items[n];
+    for (; c->at < c->count; c->at++) {
+        struct settle_item *i = &c->items[c->at];
 
         if (i->result == SETTLE_UNKNOWN)
             continue;
         e = find(t, sub, i, &d);
-        if (!e && i->result == SETTLE_DONE) {
+        if (!e && i->result == SETTLE_DONE)
             e = settle(c, t, sub, &d);
-            c->settled++;
-        }
+        if (e)
+            return e;
+        c->settled += i->result == SETTLE_DONE;
     }
-    return e;
+    return ERR_OK;
 }
 
 static enum err settle_run(struct job *j, struct turn *t)
 {
     struct settle *c = (struct settle *)j;
+    unsigned before = c->settled;
     struct sub_state sub;
-    enum err e = t->ops->subs->find(t->store, bytes_of(c->name, c->name_len), &sub);
+    enum err e = t->ops->subs->find(t->store, bytes_of(c->name, c->name_len), &sub), saved;
 
     if (e)
         return e == ERR_NOT_FOUND ? e : turn_spoil(t, e);
     c->until_ms =
         t->now_ms + (int64_t)(c->has_delay ? c->delay_ms : sub.settings.lease_ms);
     e = settle_all(c, t, &sub);
-    if (!e && c->settled)
-        e = t->ops->subs->save(t->store, &sub);
-    return e ? turn_spoil(t, e) : e;
+    if (e && e != ERR_BUSY)
+        return turn_spoil(t, e);
+    saved = c->settled > before ? t->ops->subs->save(t->store, &sub) : ERR_OK;
+    return saved ? turn_spoil(t, saved) : e;
 }
 
 static void settle_done(struct job *j, enum err e)

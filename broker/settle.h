@@ -46,6 +46,7 @@ struct settle {
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
     enum err outcome;
     unsigned settled;
+    unsigned at; /* the job's: the next item, if it needs several turns */
     int64_t until_ms; /* SETTLE_EXTEND */
     unsigned count;
     struct settle_item items[];

@@ -46,6 +46,7 @@ struct turn { /* what a job sees while it runs */
     const struct config *config; /* NULL: as with none of its settings given */
     uint64_t messages, bytes; /* appended in this turn */
     struct turn_deliveries deliveries;
+    uint64_t copied_bytes; /* of bodies copied from topic to topic, see dead_letter.h */
 };
 
 struct writer_options {

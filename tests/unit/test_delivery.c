@@ -361,6 +361,39 @@ Test(delivery, while_the_store_is_full_what_is_given_up_waits)
     then_everything_is_given_back();
 }
 
+/* In turns of a megabyte: what is copied is in no ledger. */
+Test(delivery, many_large_ones_are_given_up_in_several_turns)
+{
+    char body[300001];
+    struct settle *c = settle_new(10);
+
+    memset(body, 'x', sizeof body - 1);
+    body[sizeof body - 1] = 0;
+    given_a_subscription(dying_at(1));
+    for (unsigned i = 0; i < 10; i++) {
+        say("", body, 0);
+        c->items[i].lease = one();
+    }
+    c->kind = SETTLE_REJECT;
+    c->name[0] = 's';
+    c->name_len = 1;
+    c->count = 5;
+    c->job.home = &loop_mail;
+    c->job.letter.open = home;
+    settle_submit(writer, c);
+    deliver(1);
+    OK(c->outcome);
+    cr_assert(eq(u32, c->settled, 5));
+    free(c);
+    cr_assert(eq(u64, state("dead").live, 5));
+    passes(1000); /* the others' leases run out */
+    for (unsigned i = 0; i < 4; i++)
+        a_turn_passes();
+    cr_assert(eq(u64, state("dead").live, 10));
+    cr_assert(eq(u64, as_it_is().counters.dead, 10));
+    then_everything_is_given_back();
+}
+
 /* ---- by key ---- */
 
 static struct sub_settings in_order(void)
