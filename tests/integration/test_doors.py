@@ -124,7 +124,7 @@ DOORS = [
 NO_DOORS = {"POST /v1/topics/{}:purge", "PUT /v1/topics/{}", "PUT /v1/namespaces/{}",
             # These lease and settle messages that are stored already.
             "PUT /v1/subscriptions/{}", *("POST /v1/subscriptions/{}:" + verb for verb in
-                                          ("receive", "ack", "nack", "extend", "reject", "seek")),
+                                          ("receive", "ack", "nack", "extend", "reject", "seek", "redrive")),
             # These take messages out, and move a subscription's cursor.
             "POST /topics/persistent/{}/{}/{}/{}/message", "POST /topics/non-persistent/{}/{}/{}/{}/message"}
 
