@@ -383,9 +383,11 @@ class WithoutARequest(SoloBrokerTest):
 
     def test_its_bytes_are_in_the_ledger_and_are_given_back(self):
         self.start()
-        for _ in range(5):
-            self.subscriber("x" * 1000).close()
-        until(lambda: self.stored() == 10)
+        for i in range(5):
+            c = self.subscriber("x" * 1000)
+            until(lambda: self.stored() == 2 * i + 1, what="it is told that the subscriber has come")
+            c.close()
+            until(lambda: self.stored() == 2 * i + 2, what="it is told that the subscriber has left")
         self.assertIdle()
         self.assertGreater(self.broker.metric("sluice_publish_buffer_high_water_bytes"), 1000)
         self.assertConserved()
@@ -396,7 +398,7 @@ class WithoutARequest(SoloBrokerTest):
         for _ in range(3):
             self.subscriber()
         until(lambda: self.broker.metric("sluice_quota_refused_total") > 0)
-        self.assertEqual(self.stored(), 2)
+        until(lambda: self.stored() == 2, what="the turn that refused the third is committed")
         for m in self.broker.read(self.name).json["messages"]:
             times = [datetime.datetime.strptime(m[k], "%Y-%m-%dT%H:%M:%S.%f%z") for k in ("time", "expires_at")]
             self.assertEqual((times[1] - times[0]).total_seconds(), 5400)
@@ -408,7 +410,7 @@ class WithoutARequest(SoloBrokerTest):
         self.subscriber()
         self.subscriber()
         until(lambda: self.broker.metric("sluice_quota_refused_total") > 0)
-        self.assertEqual(self.stored(), 1)
+        until(lambda: self.stored() == 1, what="the turn that refused the other is committed")
         self.broker.ask("DELETE", "/v1/namespaces/" + quote(self.name))
         until(lambda: self.stored() == 2, what="it is tried again")
         self.assertIdle()
