@@ -12,8 +12,12 @@ once, or has expired.
 """
 import datetime
 import json
+import os
 import random
+import subprocess
 import time
+
+from sluicetest import BIN
 
 DONE, DEAD, PASSED = "acked", "dead", "passed over"
 
@@ -59,7 +63,7 @@ class Play:
         self.by_key = self.rng.random() < 0.5
         self.max_deliveries = self.rng.choice([0, 0, 3])
         self.max_in_flight = self.rng.choice([1000, 1000, 7])
-        self.acked = self.maybe_acked = 0
+        self.acked = self.maybe_acked = self.proofs = 0
         self.settings = {"topic": topic, "ordering": "key" if self.by_key else "none", "lease": "1h",
                          "max_deliveries": self.max_deliveries, "dead_letter": topic + ".dead",
                          "max_in_flight": self.max_in_flight, "backoff": ["0s", "20ms"]}
@@ -231,8 +235,17 @@ class Play:
             time.sleep(self.rng.choice([0, 0, 0.002, 0.01]))
             self.b.kill()
         self.note("killed in", getattr(what, "__name__", "nothing"))
+        self.prove()
         self.b.start()
         self.learn()
+
+    def prove(self):
+        """The store as the crash left it, where the program for that was built."""
+        program = os.path.join(os.path.dirname(BIN), "tests/check_store")
+        if os.access(program, os.X_OK):
+            done = subprocess.run([program, self.b.data_dir], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.check(done.returncode == 0, "the store is not sound:", done.stdout)
+            self.proofs += 1
 
     def half(self, c, path, body):
         c.send(c.head("POST", path, {"Content-Length": str(len(body))}) + body.encode())
