@@ -58,7 +58,7 @@ class Play:
         self.b, self.seed, self.topic = broker, seed, topic
         self.rng = random.Random(seed)
         self.messages = []
-        self.old_leases = []  # that a seek has made void
+        self.old_leases = []  # taken over, or void since a seek
         self.steps, self.seeks, self.log = 0, 0, []
         self.by_key = self.rng.random() < 0.5
         self.max_deliveries = self.rng.choice([0, 0, 3])
@@ -147,6 +147,8 @@ class Play:
             for before in self.messages[:m.offset]:
                 self.check(before.key != m.key or not before.is_open(t1) or self.may_be_dead(before, t1),
                            "offset", m.offset, "comes before", before.offset, "of its key")
+        if m.lease:
+            self.old_leases.append(m.lease)
         m.maybe_end, m.maybe_more = False, 0  # whatever a crash left open: it is here
         m.deliveries, m.lease = got["deliveries"], got["lease"]
         m.not_before = ms(got["lease_expires"])
@@ -200,10 +202,10 @@ class Play:
             m.not_before = t0 + delay - 1  # the broker's clock has whole milliseconds
 
     def old_lease(self):
-        """After a seek the leases from before it are void."""
+        """One that was taken over, or that a seek has made void."""
         if self.old_leases:
-            a = self.ask("POST", self.path("ack"), {"leases": [self.rng.choice(self.old_leases)]})[0]
-            self.check(a.status == 409, "a lease from before a seek is good:", a)
+            a = self.ask("POST", self.path("ack"), {"leases": [self.rng.choice(self.old_leases[-3:])]})[0]
+            self.check(a.status == 409, "an old lease is good:", a)
 
     def seek(self):
         if self.rng.random() < 0.8:
@@ -271,7 +273,7 @@ class Play:
 
     def step(self):
         self.steps += 1
-        steps = [(self.publish, 20), (self.receive, 40), (self.settle, 40), (self.sleep, 6), (self.old_lease, 3),
+        steps = [(self.publish, 20), (self.receive, 40), (self.settle, 40), (self.sleep, 6), (self.old_lease, 8),
                  (self.seek, 4), (self.crash, 1), (self.restart, 0.5)]
         self.rng.choices([s for s, _ in steps], [w for _, w in steps])[0]()
 
