@@ -190,6 +190,7 @@ static void wait_for_events(struct loop *l)
     int n = epoll_wait(l->epoll_fd, events, EVENTS_MAX, wait_ms(l));
 
     l->now_ms = clock_mono_ms();
+    sse_stream_turn_begins(l);
     for (int i = 0; i < n; i++) {
         struct source *s = events[i].data.ptr;
 

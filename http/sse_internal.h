@@ -83,6 +83,10 @@ bool sse_block_sent(struct sse_stream *s);
 
 void sse_arm(struct request *r, enum armed what);
 
+/* Streams have had their few milliseconds, and others are to be served: one that is far behind takes
+ * as much as a millisecond for each block that nobody shares with it. */
+bool sse_turn_is_over(const struct loop *l);
+
 /* ---- a topic's log (sse_topic.c) ---- */
 
 extern const struct sse_feed sse_topic_feed;

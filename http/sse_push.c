@@ -1,11 +1,24 @@
 /* What a stream has to send, to its socket. */
 #include "sse_internal.h"
 
+#include "base/clock.h"
 #include "metrics.h"
 #include "sse_event.h"
 
 #include <errno.h>
 #include <sys/socket.h>
+
+#define TURN_MS 3
+
+void sse_stream_turn_begins(struct loop *l)
+{
+    l->streams_until_ms = clock_mono_ms() + TURN_MS;
+}
+
+bool sse_turn_is_over(const struct loop *l)
+{
+    return l->streams_until_ms && clock_mono_ms() > l->streams_until_ms;
+}
 
 void sse_arm(struct request *r, enum armed what)
 {

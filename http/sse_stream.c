@@ -29,7 +29,7 @@
 #define FROM(ptr, field) ((struct request *)((char *)(ptr)-offsetof(struct request, field)))
 
 #define BLOCKS_IN_A_TURN  8   /* of one stream */
-#define STREAMS_IN_A_TURN 512 /* a few milliseconds; then others are served */
+#define STREAMS_IN_A_TURN 512 /* and no more than a few milliseconds; then others are served */
 
 #define LIBRARY_BUFFER 16 /* of the response; what goes out does not pass through it */
 #define PREFACE_ROOM   256
@@ -181,7 +181,7 @@ static void advance(struct request *r)
             end(r, false);
             return;
         }
-        if (blocks == BLOCKS_IN_A_TURN) {
+        if (blocks == BLOCKS_IN_A_TURN || (blocks && sse_turn_is_over(r->loop))) {
             sse_arm(r, ARMED_WRITABLE); /* which it is: goes on in the loop's next round */
             return;
         }
@@ -235,7 +235,10 @@ static void on_socket(struct source *source, uint32_t events)
 
     s->armed = ARMED_NOT;
     if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) {
-        advance(r);
+        if (sse_turn_is_over(r->loop))
+            sse_arm(r, ARMED_WRITABLE); /* it is told again, behind the others */
+        else
+            advance(r);
         return;
     }
     metric_add(METRIC_READERS_LEFT, 1);
@@ -368,7 +371,8 @@ static void begin(struct request *r)
 
 static void begin_some(struct loop *l)
 {
-    for (int n = 0; n < STREAMS_IN_A_TURN && l->streams_new.first; n++)
+    sse_stream_turn_begins(l);
+    for (int n = 0; n < STREAMS_IN_A_TURN && l->streams_new.first && !sse_turn_is_over(l); n++)
         begin(l->streams_new.first);
     if (l->streams_new.first)
         l->progress = true;
@@ -418,7 +422,8 @@ static void serve_some(struct loop *l)
     struct request *r;
 
     l->streams_turn = true;
-    for (int n = 0; n < STREAMS_IN_A_TURN && (r = l->streams_due.first); n++) {
+    sse_stream_turn_begins(l);
+    for (int n = 0; n < STREAMS_IN_A_TURN && (r = l->streams_due.first) && !sse_turn_is_over(l); n++) {
         request_list_add(r->stream->home, r);
         advance(r);
     }

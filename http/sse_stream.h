@@ -36,6 +36,9 @@ void sse_stream_cut_all(struct loop *l);
  * publisher's answer does not wait for ten thousand subscribers. */
 void sse_stream_turn(struct loop *l);
 
+/* For loop.c, before sockets are looked at: those of streams have a few milliseconds. */
+void sse_stream_turn_begins(struct loop *l);
+
 /* The last thing of a turn, and of the loop: frees those that have ended. */
 void sse_stream_bury(struct loop *l);
 

@@ -170,6 +170,26 @@ Test(sse_stream, sends_history_and_then_news)
     then_all_is_given_back();
 }
 
+static void socket_takes_more(struct client *c)
+{
+    c->request->watch.ready(&c->request->watch, EPOLLOUT);
+}
+
+Test(sse_stream, reads_no_further_when_streams_have_had_their_time)
+{
+    opens(&a);
+    hears(&a);
+    given_a_message("one");
+    loop.streams_until_ms = 1; /* long ago */
+    socket_takes_more(&a);
+    is_told_nothing(&a);
+    loop.streams_until_ms = 0;
+    socket_takes_more(&a);
+    is_told(&a, "data: one\n\n");
+    leaves(&a);
+    then_all_is_given_back();
+}
+
 Test(sse_stream, says_something_when_it_has_been_silent_for_so_long)
 {
     opens(&a);
