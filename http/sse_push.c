@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define TURN_MS 3
-
 void sse_stream_turn_begins(struct loop *l)
 {
-    l->streams_until_ms = clock_mono_ms() + TURN_MS;
+    l->streams_until_ms = l->streams_turn_ms ? clock_mono_ms() + l->streams_turn_ms : 0;
 }
 
 bool sse_turn_is_over(const struct loop *l)
