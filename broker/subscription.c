@@ -19,7 +19,8 @@ static bool same_settings(const struct sub_settings *a, const struct sub_setting
            !memcmp(a->backoff_ms, b->backoff_ms, a->backoffs * sizeof *a->backoff_ms) &&
            bytes_eq(bytes_of(a->topic, a->topic_len), bytes_of(b->topic, b->topic_len)) &&
            bytes_eq(bytes_of(a->dead_letter, a->dead_letter_len),
-                    bytes_of(b->dead_letter, b->dead_letter_len));
+                    bytes_of(b->dead_letter, b->dead_letter_len)) &&
+           sub_extras_equal(a, b);
 }
 
 /* Made on first use, as by a publish. Refused: nothing was changed. */

@@ -7,6 +7,7 @@
  *   3. A delivery's entries (READY, KEY, due) are there exactly as its row says.
  */
 #include "lmdb_internal.h"
+#include "sub_record.h"
 #include "base/log.h"
 
 #define KIND_AT 8u
@@ -125,7 +126,7 @@ static enum err begin_one(struct walk *w, uint64_t id, bool named, struct bytes 
     if (!named)
         return in_trash(w, id) ? ERR_OK : broken(w, "deliveries of nobody", id, 0);
     if (!look_up(w, TABLE_SUBS, name, &row) ||
-        lmdb_sub_decode(name, bytes_of_val(row), &w->sub) || w->sub.id != id)
+        sub_record_decode(name, bytes_of_val(row), &w->sub) || w->sub.id != id)
         return broken(w, "a name that is no subscription's", id, 0);
     return ERR_OK;
 }
@@ -174,7 +175,7 @@ static enum err check_sub(struct walk *w, struct bytes key, struct bytes value)
     struct sub_state sub;
     enum err e;
 
-    if (lmdb_sub_decode(key, value, &sub))
+    if (sub_record_decode(key, value, &sub))
         return broken(w, "the row of a subscription", 0, value.len);
     if (!has(w, TABLE_DELIVERIES, lmdb_delivery_key(id, sub.id, DELIVERY_NAME, 0, 0)))
         return broken(w, "a subscription without its name", sub.id, 0);

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT_VERSION 3u
+#define FORMAT_VERSION 4u
 #define FORMAT_OLDEST  1u /* that is read, and made the newest at open */
 #define RESERVE_LEAST  ((uint64_t)8 << 20)
 #define RESERVE_SHARE  16 /* of map_size */

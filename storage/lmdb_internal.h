@@ -347,8 +347,6 @@ enum err lmdb_read_cursor(struct store_reader *r, uint64_t topic_id, struct byte
 /* ---- lmdb_subs ---- */
 extern const struct store_subs_ops lmdb_subs;
 enum err lmdb_secret_load(struct store *s);
-MUST_CHECK enum err lmdb_sub_decode(struct bytes name, struct bytes stored,
-                                    struct sub_state *out);
 
 /* ---- lmdb_deliveries ---- */
 enum delivery_kind { DELIVERY_NAME, DELIVERY_ROW, DELIVERY_BY_READY, DELIVERY_BY_KEY };

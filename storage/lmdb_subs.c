@@ -6,14 +6,10 @@
  * Nothing is cached: a row is read and written within the transaction that changes it.
  */
 #include "lmdb_internal.h"
+#include "sub_record.h"
 #include "base/log.h"
 
 #include <sys/random.h>
-
-#define SUB_VERSION 1
-#define FIXED_LEN   149u /* then the names of the topic and of the dead letter topic */
-#define ROW_MAX     (FIXED_LEN + 2 * STORE_TOPIC_NAME_MAX)
-#define NUMBERS     (3 + 5 + DELIVERY_STATES + 1)
 
 static bool is_name(struct bytes name)
 {
@@ -25,87 +21,6 @@ static enum err corrupt(const struct store *s)
     LOG_ERROR("storage", "corrupt", LOG_S("data_dir", s->path),
               LOG_S("what", "a subscription"));
     return ERR_CORRUPT;
-}
-
-/* ---- the row ---- */
-
-static void numbers_of(struct sub_state *sub, uint64_t *out[NUMBERS])
-{
-    uint64_t *all[NUMBERS] = { &sub->id,
-                               (uint64_t *)&sub->created_ms,
-                               &sub->next,
-                               &sub->counters.delivered,
-                               &sub->counters.redelivered,
-                               &sub->counters.acked,
-                               &sub->counters.dead,
-                               &sub->counters.expired };
-
-    for (unsigned i = 0; i < DELIVERY_STATES; i++)
-        all[8 + i] = &sub->in[i];
-    all[NUMBERS - 1] = &sub->settings.lease_ms;
-    memcpy(out, all, sizeof all);
-}
-
-static size_t encode(const struct sub_state *state, uint8_t *out)
-{
-    struct sub_state sub = *state;
-    const struct sub_settings *set = &sub.settings;
-    uint64_t *numbers[NUMBERS];
-    uint8_t *p = out;
-
-    numbers_of(&sub, numbers);
-    *p++ = SUB_VERSION;
-    for (size_t i = 0; i < NUMBERS; i++, p += 8)
-        put_be64(p, *numbers[i]);
-    put_be32(p, set->max_deliveries);
-    put_be32(p + 4, set->max_in_flight);
-    p += 8;
-    for (size_t i = 0; i < STORE_SUB_BACKOFFS; i++, p += 4)
-        put_be32(p, set->backoff_ms[i]);
-    *p++ = set->backoffs;
-    *p++ = set->ordering;
-    *p++ = set->topic_len;
-    *p++ = set->dead_letter_len;
-    memcpy(p, set->topic, set->topic_len);
-    memcpy(p + set->topic_len, set->dead_letter, set->dead_letter_len);
-    return (size_t)(p - out) + set->topic_len + set->dead_letter_len;
-}
-
-static bool decode_settings(const uint8_t *p, size_t names, struct sub_settings *set)
-{
-    set->max_deliveries = get_be32(p);
-    set->max_in_flight = get_be32(p + 4);
-    p += 8;
-    for (size_t i = 0; i < STORE_SUB_BACKOFFS; i++, p += 4)
-        set->backoff_ms[i] = get_be32(p);
-    set->backoffs = *p++;
-    set->ordering = *p++;
-    set->topic_len = *p++;
-    set->dead_letter_len = *p++;
-    if (set->backoffs > STORE_SUB_BACKOFFS || set->ordering > SUB_ORDER_KEY ||
-        !set->topic_len || names != (size_t)set->topic_len + set->dead_letter_len)
-        return false;
-    memcpy(set->topic, p, set->topic_len);
-    memcpy(set->dead_letter, p + set->topic_len, set->dead_letter_len);
-    return true;
-}
-
-enum err lmdb_sub_decode(struct bytes name, struct bytes stored, struct sub_state *out)
-{
-    const uint8_t *p = stored.data;
-    uint64_t *numbers[NUMBERS];
-
-    memset(out, 0, sizeof *out);
-    if (stored.len < FIXED_LEN || p[0] != SUB_VERSION || !is_name(name))
-        return ERR_CORRUPT;
-    numbers_of(out, numbers);
-    for (size_t i = 0; i < NUMBERS; i++)
-        *numbers[i] = get_be64(p + 1 + 8 * i);
-    if (!decode_settings(p + 1 + 8 * NUMBERS, stored.len - FIXED_LEN, &out->settings))
-        return ERR_CORRUPT;
-    memcpy(out->name, name.data, name.len);
-    out->name_len = (uint8_t)name.len;
-    return ERR_OK;
 }
 
 /* Of both sides: a row under any transaction. */
@@ -120,7 +35,7 @@ static enum err get(const struct store *s, MDB_txn *txn, struct bytes name,
     rc = mdb_get(txn, s->dbi[TABLE_SUBS], &k, &v);
     if (rc)
         return rc == MDB_NOTFOUND ? ERR_NOT_FOUND : lmdb_error(s, "read a subscription", rc);
-    return lmdb_sub_decode(name, bytes_of_val(v), out) ? corrupt(s) : ERR_OK;
+    return sub_record_decode(name, bytes_of_val(v), out) ? corrupt(s) : ERR_OK;
 }
 
 static enum err find(struct store *s, struct bytes name, struct sub_state *out)
@@ -132,8 +47,8 @@ static enum err find(struct store *s, struct bytes name, struct sub_state *out)
 
 static enum err save(struct store *s, const struct sub_state *sub)
 {
-    uint8_t row[ROW_MAX];
-    size_t len = encode(sub, row);
+    uint8_t row[SUB_RECORD_MAX];
+    size_t len = sub_record_encode(sub, row);
 
     return lmdb_txn_put(s, TABLE_SUBS, bytes_of(sub->name, sub->name_len),
                         bytes_of(row, len));
@@ -280,7 +195,7 @@ static enum err walk(struct store_reader *r, MDB_cursor *c, struct bytes prefix,
         rc = mdb_cursor_get(c, &k, &v, MDB_NEXT);
     for (; !rc && name_starts_with(bytes_of_val(k), prefix);
          rc = mdb_cursor_get(c, &k, &v, MDB_NEXT)) {
-        if (lmdb_sub_decode(bytes_of_val(k), bytes_of_val(v), &sub))
+        if (sub_record_decode(bytes_of_val(k), bytes_of_val(v), &sub))
             return corrupt(r->store);
         if (!fn(arg, &sub))
             return ERR_OK;

@@ -29,6 +29,8 @@
 #define STORE_SUB_NAME_MAX 255 /* bytes */
 #define STORE_SUB_BACKOFFS 8
 #define STORE_SECRET_LEN   16u
+#define STORE_SUB_EXTRA_MAX 1024 /* bytes of one of the extra settings */
+#define STORE_SUB_EXTRA_ROOM (2 * (3 + STORE_SUB_EXTRA_MAX)) /* of all of them */
 
 struct store;
 struct store_reader;
@@ -43,6 +45,9 @@ enum delivery_state {
     DELIVERY_STATES,
 };
 
+/* Settings that most subscriptions do not have. */
+enum sub_extra { SUB_FILTER = 1, SUB_PUSH_URL, SUB_EXTRAS_END };
+
 struct sub_settings {
     uint64_t lease_ms;
     uint32_t max_deliveries; /* 0: no limit */
@@ -51,8 +56,19 @@ struct sub_settings {
     uint8_t backoffs; /* of them are set */
     uint8_t ordering; /* enum sub_ordering */
     uint8_t topic_len, dead_letter_len; /* dead_letter_len 0: none */
+    uint16_t extra_len;
     char topic[256], dead_letter[256];
+    uint8_t extra[STORE_SUB_EXTRA_ROOM]; /* by sub_extra and sub_extra_set only */
 };
+
+/* Empty: it is not set. Valid until the settings are changed. */
+struct bytes sub_extra(const struct sub_settings *s, enum sub_extra which);
+/* Empty: as if it had never been set. `value` must not be in *s. False: too long, and nothing
+ * is changed. */
+MUST_CHECK bool sub_extra_set(struct sub_settings *s, enum sub_extra which,
+                              struct bytes value);
+/* Of both the same are set, to the same. */
+bool sub_extras_equal(const struct sub_settings *a, const struct sub_settings *b);
 
 struct sub_counters { /* messages, since the subscription was made */
     uint64_t delivered;   /* handed out, each time counted */

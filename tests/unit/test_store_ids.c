@@ -428,7 +428,7 @@ Test(store_ids, a_store_of_version_2_has_ids_from_now_on)
     make_it_a_store_of_version_2();
     open_store();
     nothing_is_lost();
-    cr_assert(eq(uint, format_version(), 3));
+    cr_assert(eq(uint, format_version(), 4));
     cr_assert(eq(u64, publish_id("a", "first", 0), 5));
     cr_assert(eq(u64, find("a", "first"), 5));
     cr_assert(eq(str, (char *)offsets("a", false), "0 1 2 3 4 5"));

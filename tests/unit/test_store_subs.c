@@ -93,6 +93,7 @@ Test(store_subs, are_read_back_as_they_were_after_a_restart)
     given_a_subscription(4);
     sub.counters.acked = 9;
     sub.counters.expired = 8;
+    cr_assert(sub_extra_set(&sub.settings, SUB_PUSH_URL, bytes_str("http://example.org/")));
     OK(ops->begin(store));
     save_and_commit();
     reopen();
