@@ -120,6 +120,16 @@ void limits_machine_read(struct limits_machine *m, const char *root);
 MUST_CHECK enum err limits_plan(struct limits *l, struct config *c,
                                 const struct limits_machine *m, char *error);
 
+/*
+ * What is kept of the read buffer for as long as a client stays, which may be hours, by each of
+ * LIMITS_KEEPERS: what the hub's subscribers ask for; who is subscribed; the leases of held
+ * connections. At most a quarter, and less where all of them would not leave room for the largest
+ * answer. At least LIMITS_KEEP_LEAST of a buffer that limits_plan let pass.
+ */
+#define LIMITS_KEEPERS    3
+#define LIMITS_KEEP_LEAST ((uint64_t)16 << 10)
+uint64_t limits_read_share(uint64_t read_bytes, uint64_t inline_max_bytes);
+
 /* The table, for people. */
 void limits_print(const struct limits *l, FILE *to);
 /* The same as one log line per budget line, level info. */

@@ -3,6 +3,7 @@
  *
  *   limits_plan     the shares of memory_limit, and who is to blame when they do not fit
  *   limits_outside  memory_limit beside what the kernel keeps in the same container
+ *   limits_read     what the read buffer must hold at least
  *
  * The grounds for the figures are in DESIGN.md, "Memory".
  */
@@ -67,6 +68,9 @@ void limits_plan_memory(struct plan *p);
 /* How many connections the container carries beside memory_limit. Knows the number of
  * loops and the settings that were given. */
 uint64_t limits_container_connections(struct plan *p);
+
+/* With less, an answer might find no room for ever. */
+uint64_t limits_read_least(const struct config *c);
 
 /* The settings and lines of what is outside of memory_limit; all else is settled. */
 void limits_plan_outside(struct plan *p);

@@ -187,17 +187,11 @@ static uint64_t least_publish_buffer(const struct config *c)
     return max_u64(stream + PUBLISH_EXTRA, 256 * KIB);
 }
 
-/* A page of JSON with one message more, every byte of it escaped (http/native_read.c). */
-static uint64_t least_read_buffer(const struct config *c)
-{
-    return 6 * c->inline_max_bytes + 288 * KIB;
-}
-
 /* What is kept for messages before connections get more than their least: two of the
  * largest pages at once, and an eighteenth of the memory for publishers. */
 static uint64_t usual_read_buffer(const struct config *c)
 {
-    return 2 * least_read_buffer(c);
+    return 2 * limits_read_least(c);
 }
 
 static uint64_t usual_publish_buffer(const struct config *c)
@@ -210,7 +204,7 @@ static void share_all(struct plan *p, bool usual)
     const struct config *c = p->c;
     uint64_t memory = c->memory_limit_bytes, one = c->inline_max_bytes;
     uint64_t publish_least = usual ? usual_publish_buffer(c) : least_publish_buffer(c);
-    uint64_t read_least = usual ? usual_read_buffer(c) : least_read_buffer(c);
+    uint64_t read_least = usual ? usual_read_buffer(c) : limits_read_least(c);
     uint64_t batch_least = max_u64(64 * KIB, one);
 
     if (config_given(c, &c->max_batch_bytes))
@@ -447,7 +441,7 @@ static void check_nesting(struct plan *p)
     check_inside(p, "inline_max", "read_buffer", LIMITS_READ_BUFFER);
     check_least(p, "publish_buffer", p->c->publish_buffer_bytes,
                 least_publish_buffer(p->c), LIMITS_PUBLISH_BUFFER);
-    check_least(p, "read_buffer", p->c->read_buffer_bytes, least_read_buffer(p->c),
+    check_least(p, "read_buffer", p->c->read_buffer_bytes, limits_read_least(p->c),
                 LIMITS_READ_BUFFER);
 }
 

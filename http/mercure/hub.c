@@ -215,12 +215,11 @@ bool mercure_hub_has_news(const struct loop *l)
 
 /* ---- its life ---- */
 
-#define SHARE 4 /* of the read buffer, for what subscribers want */
-
 struct mercure_hub *mercure_hub_of(struct loop *l)
 {
     uint64_t secret[2] = { l->server->start_id, ~l->server->start_id };
     struct ledger_figures f;
+    uint64_t share; /* for what subscribers want, on all loops */
 
     if (l->hub)
         return l->hub;
@@ -228,10 +227,11 @@ struct mercure_hub *mercure_hub_of(struct loop *l)
     if (!l->hub)
         return NULL;
     ledger_read(l->broker->read, &f);
+    share = limits_read_share(f.limit, l->broker->config->inline_max_bytes);
     l->hub->loop = l;
     l->hub->slot = waiters_slot(mercure_hub_topic(l->hub));
     mercure_announce_init(&l->hub->announcer, l);
-    mercure_sets_init(&l->hub->sets, l->broker->read, f.limit / SHARE / l->broker->config->loops,
+    mercure_sets_init(&l->hub->sets, l->broker->read, share / l->broker->config->loops,
                       (const uint8_t *)secret);
     return l->hub;
 }

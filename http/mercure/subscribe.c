@@ -124,7 +124,8 @@ static void refuse_full(struct request *r, const struct full *f)
 
     metric_add(METRIC_MERCURE_REFUSED, 1);
     reply_problem(r, PROBLEM_READ_BUFFER_FULL,
-                  "There is no room for %s: it may take a quarter of read_buffer. Try again later.",
+                  "There is no room for %s: at most a quarter of read_buffer is kept for "
+                  "that. Try again later.",
                   f->what);
     if (sets->complained_ms && now - sets->complained_ms < COMPLAIN_EVERY_MS)
         return;

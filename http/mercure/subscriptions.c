@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define SHARE  4   /* of the read buffer, for the registry */
 #define BESIDE 256 /* of a response, beside its text */
 
 /* ---- the registry ---- */
@@ -52,7 +51,8 @@ enum err mercure_subscriptions_open(struct broker *b, struct mercure_registry **
     if (getrandom(secret, sizeof secret, 0) < 0)
         return ERR_IO;
     ledger_read(b->read, &f);
-    *out = mercure_registry_new(b->read, f.limit / SHARE, end + 1, (uint8_t *)secret);
+    *out = mercure_registry_new(b->read, limits_read_share(f.limit, b->config->inline_max_bytes),
+                                end + 1, (uint8_t *)secret);
     return *out ? ERR_OK : ERR_NO_MEMORY;
 }
 

@@ -291,3 +291,29 @@ Test(limits, refuses_messages_larger_than_what_they_go_through)
             "inline_max = 1MiB does not fit into read_buffer = 512KiB (--read-buffer)",
             0, "--inline-max", "1MiB", "--read-buffer", "512KiB");
 }
+
+/* ---- what is kept of the read buffer for hours ---- */
+
+Test(limits, leaves_room_for_the_largest_page_beside_all_that_is_kept_of_the_read_buffer)
+{
+    for (uint64_t one = 1; one <= 1024; one *= 2)
+        for (uint64_t read = 6 * one + 288; read < 64 * 1024; read += read / 3) {
+            uint64_t share = limits_read_share(read * KIB, one * KIB);
+            uint64_t page = one * 6 + 96 > 256 + 32 ? one * 6 + 96 : 256 + 32;
+
+            if (read * KIB >= page * KIB + 3 * LIMITS_KEEP_LEAST)
+                cr_assert(le(u64, LIMITS_KEEPERS * share + page * KIB, read * KIB));
+            cr_assert(le(u64, share, read * KIB / 4));
+            cr_assert(ge(u64, share, LIMITS_KEEP_LEAST));
+        }
+    cr_assert(eq(u64, limits_read_share(32 * MIB, 128 * KIB), 8 * MIB));
+}
+
+Test(limits, refuses_a_read_buffer_without_room_for_what_is_kept_of_it)
+{
+    REFUSED(LIMITS_READ_BUFFER,
+            "read_buffer = 340KiB is too small for one message: with inline_max = 1KiB it "
+            "must be at least 344KiB",
+            0, "--inline-max", "1KiB", "--read-buffer", "340KiB");
+    PLANNED(0, "--inline-max", "1KiB", "--read-buffer", "344KiB");
+}
