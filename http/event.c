@@ -1,6 +1,7 @@
 #include "event.h"
 
 #include "base/text.h"
+#include "percent.h"
 #include "record.h"
 
 #include <string.h>
@@ -111,14 +112,6 @@ bool event_is(struct bytes attributes)
 
 /* ---- values in headers ---- */
 
-static int digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "a \" b": the inside of it, with what backslashes stand before. */
 static struct bytes unquote(struct bytes value, uint8_t *out)
 {
@@ -137,22 +130,7 @@ static struct bytes unquote(struct bytes value, uint8_t *out)
 
 bool event_decode(struct bytes value, uint8_t *out, size_t *len)
 {
-    struct bytes in = unquote(value, out);
-    const uint8_t *p = in.data, *end = p + in.len;
-
-    for (*len = 0; p < end; p++) {
-        int high = 0, low = 0;
-
-        if (*p != '%') {
-            out[(*len)++] = *p;
-            continue;
-        }
-        if (end - p < 3 || (high = digit(p[1])) < 0 || (low = digit(p[2])) < 0)
-            return false;
-        out[(*len)++] = (uint8_t)(high << 4 | low);
-        p += 2;
-    }
-    return true;
+    return percent_decode(unquote(value, out), '+', out, len);
 }
 
 static bool stays(uint8_t c)
@@ -162,26 +140,10 @@ static bool stays(uint8_t c)
 
 size_t event_encoded_len(struct bytes value)
 {
-    const uint8_t *p = value.data;
-    size_t len = value.len;
-
-    for (size_t i = 0; i < value.len; i++)
-        len += stays(p[i]) ? 0 : 2;
-    return len;
+    return percent_encoded_len(value, stays);
 }
 
 void event_encode(struct bytes value, char *out)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    const uint8_t *p = value.data;
-
-    for (size_t i = 0; i < value.len; i++) {
-        if (stays(p[i])) {
-            *out++ = (char)p[i];
-            continue;
-        }
-        *out++ = '%';
-        *out++ = digits[p[i] >> 4];
-        *out++ = digits[p[i] & 15];
-    }
+    percent_encode(value, stays, out);
 }

@@ -1,5 +1,7 @@
 #include "span.h"
+
 #include "base/text.h"
+#include "percent.h"
 
 /*
  * The scanner is a family of functions over one cursor. Each takes what it is named
@@ -67,14 +69,6 @@ const uint8_t *span_skip_plain(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool scan_escape(struct scan *s)
 {
     s->p++; /* the backslash */
@@ -85,7 +79,7 @@ static bool scan_escape(struct scan *s)
     if (!take(s, 'u'))
         return unexpected(s, "unknown escape in a string");
     for (int i = 0; i < 4; i++, s->p++)
-        if (s->p == s->end || hex_digit(*s->p) < 0)
+        if (s->p == s->end || percent_digit(*s->p) < 0)
             return unexpected(s, "\\u needs four hexadecimal digits");
     return true;
 }
@@ -349,8 +343,8 @@ static size_t put_utf8(uint8_t *out, uint32_t c)
 
 static uint32_t four_hex(const uint8_t *p)
 {
-    return (uint32_t)(hex_digit(p[0]) << 12 | hex_digit(p[1]) << 8 |
-                      hex_digit(p[2]) << 4 | hex_digit(p[3]));
+    return (uint32_t)(percent_digit(p[0]) << 12 | percent_digit(p[1]) << 8 |
+                      percent_digit(p[2]) << 4 | percent_digit(p[3]));
 }
 
 static bool is_half(uint32_t c, uint32_t from)

@@ -1,5 +1,7 @@
 #include "url.h"
+
 #include "base/text.h"
+#include "percent.h"
 
 /* Cuts ":verb" off the segment when the verb is a known one. */
 static void split_verb(struct bytes *segment, const char *const *verbs,
@@ -42,51 +44,18 @@ bool url_split(struct bytes path, const char *const *verbs, struct url_path *out
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool decode(struct bytes in, char *out, size_t *len, char plus)
-{
-    const char *p = in.data;
-    size_t n = 0;
-
-    for (size_t i = 0; i < in.len; i++) {
-        int high, low;
-
-        if (p[i] != '%') {
-            out[n++] = p[i] == '+' ? plus : p[i];
-            continue;
-        }
-        if (in.len - i < 3)
-            return false;
-        high = hex_digit(p[i + 1]);
-        low = hex_digit(p[i + 2]);
-        if (high < 0 || low < 0)
-            return false;
-        out[n++] = (char)(high << 4 | low);
-        i += 2;
-    }
-    *len = n;
-    return true;
-}
-
 bool url_decode_segment(struct bytes in, char *out, size_t *len)
 {
-    return decode(in, out, len, '+');
+    return percent_decode(in, '+', out, len);
 }
 
 bool url_decode_query(struct bytes in, char *out, size_t *len)
 {
-    return decode(in, out, len, ' ');
+    return percent_decode(in, ' ', out, len);
 }
 
 /* RFC 3986's unreserved characters. */
-static bool stays(char c)
+static bool stays(uint8_t c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            c == '-' || c == '.' || c == '_' || c == '~';
@@ -94,28 +63,12 @@ static bool stays(char c)
 
 size_t url_encoded_len(struct bytes in)
 {
-    const char *p = in.data;
-    size_t len = 0;
-
-    for (size_t i = 0; i < in.len; i++)
-        len += stays(p[i]) ? 1 : 3;
-    return len;
+    return percent_encoded_len(in, stays);
 }
 
 void url_encode_segment(struct bytes in, char *out)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    const char *p = in.data;
-
-    for (size_t i = 0; i < in.len; i++) {
-        if (stays(p[i])) {
-            *out++ = p[i];
-            continue;
-        }
-        *out++ = '%';
-        *out++ = hex[(uint8_t)p[i] >> 4];
-        *out++ = hex[p[i] & 15];
-    }
+    percent_encode(in, stays, out);
 }
 
 const char *url_name_wrong(struct bytes name)
