@@ -1,12 +1,10 @@
 #include "native_receive.h"
 
 #include "caller.h"
-#include "encode.h"
 #include "line.h"
-#include "location.h"
-#include "metrics.h"
 #include "read_query.h"
 #include "receive.h"
+#include "receive_answer.h"
 #include "settle.h"
 #include "subscription.h"
 #include "wait.h"
@@ -14,9 +12,6 @@
 #include <stdlib.h>
 
 #define PAGE_BYTES    (256u << 10) /* of an answer, if it is not one large message */
-#define ESCAPE_FACTOR 6            /* a byte is at most \u0000 */
-#define USUAL_BYTES   448u /* of a message beside its body, names, attributes: times, lease */
-#define ENVELOPE_BYTES 64u
 #define OVERHEAD_BYTES 256u /* of the library, and of what keeps the answer */
 #define BODY_MAX       1024
 
@@ -46,84 +41,6 @@ static void no_subscription(struct request *r)
 }
 
 /* ---- the answer ---- */
-
-static size_t room_of(const struct record *m)
-{
-    size_t body = m->blob_id ? LOCATION_ROOM : encode_body_most(m->body);
-    size_t names =
-        out_str_len(m->id) + out_str_len(m->key) + out_str_len(m->content_type);
-
-    return body + names + ESCAPE_FACTOR * m->attributes.len + USUAL_BYTES;
-}
-
-static void put_message(struct request *r, struct out *o, const struct store_entry *m,
-                        const struct lease *lease, int64_t until_ms)
-{
-    uint8_t secret[STORE_SECRET_LEN];
-    char href[LOCATION_ROOM], token[LEASE_TEXT_LEN];
-    bool whole = !m->record.blob_id;
-
-    if (!whole)
-        message_location(request_topic(r), m->offset, href);
-    r->loop->fetch.ops->subs->secret(r->loop->broker->store, secret);
-    lease_write(secret, lease, token);
-    encode_message(o, m->offset, &m->record, whole, whole ? NULL : href, false);
-    if (!o->full)
-        out_rewind(o, o->len - 1); /* the closing brace */
-    out_text(o, ",\"lease\":");
-    out_str(o, bytes_of(token, sizeof token));
-    out_text(o, ",\"lease_expires\":");
-    out_time(o, until_ms);
-    out_text(o, ",\"deliveries\":");
-    out_u64(o, lease->deliveries);
-    out_text(o, "}");
-}
-
-/* Those that are still there: *count. The leases of others, whose messages went between the job
- * and this look, are in front of c->got then: *gone. */
-static enum err put_messages(struct request *r, struct out *o, struct receive *c,
-                             unsigned *count, unsigned *gone)
-{
-    struct fetch *f = &r->loop->fetch;
-    struct store_entry m;
-    enum err e = ERR_OK;
-
-    for (unsigned i = 0; i < c->count && !e; i++) {
-        f->positioned = false;
-        e = fetch_next(f, c->got[i].offset, &m);
-        if (e == ERR_NOT_FOUND || (!e && m.offset != c->got[i].offset)) {
-            c->got[(*gone)++] = c->got[i];
-            e = ERR_OK;
-            continue;
-        }
-        if (e)
-            break;
-        if (*count)
-            out_text(o, ",");
-        put_message(r, o, &m, &c->got[i], c->until_ms);
-        metric_add(METRIC_DELIVERED_MESSAGES, 1);
-        metric_add(METRIC_DELIVERED_BYTES, (int64_t)m.record.body.len);
-        ++*count;
-    }
-    return e;
-}
-
-static enum err write_answer(struct request *r, struct out *o, struct receive *c,
-                             unsigned *count, unsigned *gone)
-{
-    enum err e = fetch_begin(&r->loop->fetch, request_topic(r));
-
-    *gone = e == ERR_NOT_FOUND ? c->count : 0;
-    if (e)
-        return e == ERR_NOT_FOUND ? ERR_OK : e;
-    out_text(o, "{\"messages\":[");
-    e = put_messages(r, o, c, count, gone);
-    fetch_end(&r->loop->fetch);
-    out_text(o, "]}\n");
-    if (!e && o->full)
-        e = o->no_memory ? ERR_NO_MEMORY : ERR_CORRUPT;
-    return e;
-}
 
 /* Nobody will ever see the first `count` of its leases. What paid for the answer pays for
  * this, where it is left. */
@@ -163,7 +80,7 @@ static void give(struct request *r, struct receive *c)
     enum err e;
 
     out_init(&o, c->grant.bytes - OVERHEAD_BYTES - receive_bytes(c->limit));
-    e = write_answer(r, &o, c, &count, &gone);
+    e = receive_answer_write(r, &o, c, &count, &gone);
     if (e) {
         out_fini(&o);
         reply_store_error(r, e); /* its leases end by themselves */
@@ -232,8 +149,8 @@ static void submit(struct request *r, unsigned limit, struct grant grant)
     c->lease_ms = *lease_ms(r);
     c->max_bytes = r->read.max_bytes;
     c->grant = grant;
-    c->room = grant.bytes - ENVELOPE_BYTES - OVERHEAD_BYTES - receive_bytes(limit);
-    c->room_of = room_of;
+    c->room = grant.bytes - RECEIVE_ANSWER_ENVELOPE_BYTES - OVERHEAD_BYTES - receive_bytes(limit);
+    c->room_of = receive_answer_room;
     c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);
     c->job.letter.open = came_home;
@@ -299,7 +216,7 @@ static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t
     if (!e)
         e = fetch_next(f, offset, &m);
     if (!e)
-        *room = room_of(&m.record);
+        *room = receive_answer_room(&m.record);
     return ready && e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -313,7 +230,7 @@ static size_t likely(const struct request *r, const struct fetch *f, uint64_t co
 
     if (bytes > r->read.max_bytes)
         bytes = r->read.max_bytes;
-    all = count * USUAL_BYTES + bytes + bytes / 2;
+    all = count * RECEIVE_ANSWER_USUAL_BYTES + bytes + bytes / 2;
     if (all < count * (room + room / 4))
         all = count * (room + room / 4);
     if (all > PAGE_BYTES)
@@ -356,7 +273,7 @@ static void lease_some(struct request *r, const struct sub_state *sub, size_t ro
     const struct fetch *f = &r->loop->fetch;
     uint64_t open = count_open(f, sub);
     unsigned limit = open < r->read.limit ? (unsigned)open : r->read.limit;
-    size_t beside = ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit);
+    size_t beside = RECEIVE_ANSWER_ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit);
     size_t most = likely(r, f, limit, room) + beside;
     struct grant grant = { 0 };
 
