@@ -31,7 +31,7 @@ Test(percent, what_is_cut_short_or_has_no_digits_is_refused)
     size_t len;
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        cr_expect(!percent_decode(bytes_str(wrong[i]), '+', out, &len), "%s", wrong[i]);
+        cr_expect(not(percent_decode(bytes_str(wrong[i]), '+', out, &len)), "%s", wrong[i]);
 }
 
 Test(percent, it_is_undone_in_its_own_place_and_a_plus_is_what_is_told)
