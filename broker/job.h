@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "fair.h"
+#include "ledger.h"
 #include "mailbox.h"
 
 struct turn;
@@ -16,6 +17,9 @@ struct turn;
 struct job {
     struct letter letter; /* posted home after `done`; letter.open is the submitter's */
     struct mailbox *home; /* NULL: nobody waits, `done` frees the job */
+    void *arg;          /* the submitter's, who sets it NULL when it goes first; */
+    struct grant grant; /* and what pays for the job */
+    void (*answer)(void *arg, struct job *j); /* the submitter's, see http/errand.h */
     struct job *next;     /* the writer's */
     size_t cost;          /* bytes it may add to the transaction */
     struct fair_flow flow;  /* whose it is; jobs of one flow run in the order they came */

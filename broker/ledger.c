@@ -205,6 +205,17 @@ void ledger_release(struct grant *g)
     ledger_shrink(&mine, 0);
 }
 
+void ledger_split(struct grant *g, size_t bytes, struct grant *out)
+{
+    assert(bytes <= g->bytes && !out->from);
+    if (!bytes)
+        return;
+    *out = (struct grant){ g->from, bytes };
+    g->bytes -= bytes;
+    if (!g->bytes)
+        g->from = NULL;
+}
+
 void ledger_merge(struct grant *g, struct grant *more)
 {
     assert(!g->from || !more->from || g->from == more->from);

@@ -74,6 +74,9 @@ void ledger_shrink(struct grant *g, size_t bytes);
 /* Empties *g, so releasing twice is harmless. */
 void ledger_release(struct grant *g);
 
+/* Moves `bytes` of g, which has so many, to the empty *out, which has an owner of its own. */
+void ledger_split(struct grant *g, size_t bytes, struct grant *out);
+
 /* Adds `more` of the same ledger into `g` and empties it. */
 void ledger_merge(struct grant *g, struct grant *more);
 

@@ -25,7 +25,6 @@ enum namespace_change_kind {
 
 struct namespace_change {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     enum namespace_change_kind kind;
     char prefix[STORE_TOPIC_NAME_MAX + 1];
     size_t prefix_len;

@@ -15,7 +15,6 @@
 
 struct redrive {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     char name[STORE_SUB_NAME_MAX];
     uint8_t name_len;
     unsigned limit; /* messages */

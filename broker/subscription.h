@@ -21,7 +21,6 @@ enum subscription_start { START_EARLIEST, START_LATEST, START_OFFSET };
 
 struct subscription_change {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     enum subscription_kind kind;
     enum subscription_start start; /* PUT of a new one, and SEEK */
     uint64_t offset;               /* START_OFFSET; the log's end if it is beyond */

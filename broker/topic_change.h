@@ -27,7 +27,6 @@ enum topic_change_kind {
 
 struct topic_change {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     enum topic_change_kind kind;
     char name[STORE_TOPIC_NAME_MAX + 1];
     size_t name_len;

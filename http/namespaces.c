@@ -1,6 +1,7 @@
 #include "namespaces.h"
 
 #include "base/clock.h"
+#include "errand.h"
 #include "listing.h"
 #include "namespace_json.h"
 #include "native_topics.h"
@@ -48,11 +49,6 @@ void namespace_get_finish(struct request *r)
 
 /* ---- changes ---- */
 
-static void forget(struct job *j)
-{
-    ((struct namespace_change *)j)->arg = NULL;
-}
-
 static void refused(struct request *r, enum err e)
 {
     switch (e) {
@@ -81,9 +77,11 @@ static void refused(struct request *r, enum err e)
     }
 }
 
-static void answer(struct request *r, const struct namespace_change *c)
+static void answer(void *arg, struct job *j)
 {
-    request_answered(r);
+    struct request *r = arg;
+    const struct namespace_change *c = (struct namespace_change *)j;
+
     if (c->outcome)
         refused(r, c->outcome);
     else if (c->kind == NAMESPACE_DELETE)
@@ -92,34 +90,20 @@ static void answer(struct request *r, const struct namespace_change *c)
         reply_state(r, c->created ? MHD_HTTP_CREATED : MHD_HTTP_OK, &c->state);
 }
 
-static void came_home(struct letter *l)
-{
-    struct namespace_change *c = (struct namespace_change *)l;
-
-    if (c->arg)
-        answer(c->arg, c);
-    free(c);
-}
-
 static void change(struct request *r, enum namespace_change_kind kind)
 {
-    struct namespace_change *c = calloc(1, sizeof *c);
+    struct namespace_change *c = errand_new(r, sizeof *c);
 
-    if (!c) {
-        reply_store_error(r, ERR_NO_MEMORY);
+    if (!c)
         return;
-    }
     c->kind = kind;
     memcpy(c->prefix, r->topic, r->topic_len);
     c->prefix_len = r->topic_len;
     if (kind != NAMESPACE_DELETE && !namespace_json_settings(r, c)) {
-        free(c);
+        errand_free(&c->job);
         return;
     }
-    c->arg = r;
-    c->job.home = &r->loop->mailbox;
-    c->job.letter.open = came_home;
-    request_hold(r, &c->job, forget);
+    errand_hold(r, &c->job, answer);
     namespace_change_submit(r->loop->broker->writer, c);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "caller.h"
+#include "errand.h"
 #include "listing.h"
 #include "native_topics.h"
 #include "quotas.h"
@@ -84,11 +85,6 @@ void subscription_get_finish(struct request *r)
 
 /* ---- changes ---- */
 
-static void forget(struct job *j)
-{
-    ((struct subscription_change *)j)->arg = NULL;
-}
-
 static void refuse(struct request *r, const struct subscription_change *c)
 {
     if (c->outcome == ERR_EXISTS)
@@ -111,9 +107,11 @@ static void refuse(struct request *r, const struct subscription_change *c)
         reply_store_error(r, c->outcome);
 }
 
-static void answer(struct request *r, const struct subscription_change *c)
+static void answer(void *arg, struct job *j)
 {
-    request_answered(r);
+    struct request *r = arg;
+    const struct subscription_change *c = (struct subscription_change *)j;
+
     if (c->outcome)
         refuse(r, c);
     else if (c->kind == SUBSCRIPTION_DELETE)
@@ -122,23 +120,12 @@ static void answer(struct request *r, const struct subscription_change *c)
         reply_subscription(r, c->created ? MHD_HTTP_CREATED : MHD_HTTP_OK);
 }
 
-static void came_home(struct letter *l)
-{
-    struct subscription_change *c = (struct subscription_change *)l;
-
-    if (c->arg)
-        answer(c->arg, c);
-    free(c);
-}
-
 static struct subscription_change *change_new(struct request *r, enum subscription_kind kind)
 {
-    struct subscription_change *c = calloc(1, sizeof *c);
+    struct subscription_change *c = errand_new(r, sizeof *c);
 
-    if (!c) {
-        reply_store_error(r, ERR_NO_MEMORY);
+    if (!c)
         return NULL;
-    }
     c->kind = kind;
     c->auto_create = r->loop->broker->config->auto_create;
     memcpy(c->sub.name, r->topic, r->topic_len);
@@ -148,11 +135,8 @@ static struct subscription_change *change_new(struct request *r, enum subscripti
 
 static void submit(struct request *r, struct subscription_change *c)
 {
-    c->arg = r;
-    c->job.home = &r->loop->mailbox;
-    c->job.letter.open = came_home;
     c->job.flow = caller_flow(r);
-    request_hold(r, &c->job, forget);
+    errand_hold(r, &c->job, answer);
     subscription_submit(r->loop->broker->writer, c);
 }
 
@@ -186,7 +170,7 @@ static void submit_or_free(struct request *r, struct subscription_change *c, enu
     }
     if (e)
         reply_store_error(r, e);
-    free(c);
+    errand_free(&c->job);
 }
 
 void subscription_put_finish(struct request *r)
@@ -254,30 +238,21 @@ static void redrive_refused(struct request *r, const struct redrive *c)
         reply_store_error(r, c->outcome);
 }
 
-static void redriven(struct letter *l)
+static void redriven(void *arg, struct job *j)
 {
-    struct redrive *c = (struct redrive *)l;
-    struct request *r = c->arg;
+    const struct redrive *c = (struct redrive *)j;
     char text[64];
     struct out o;
 
-    if (r) {
-        request_answered(r);
-        out_init_in(&o, text, sizeof text);
-        out_text(&o, "{\"redriven\":");
-        out_u64(&o, c->moved);
-        out_text(&o, "}\n");
-        if (c->outcome)
-            redrive_refused(r, c);
-        else
-            reply_text(r, MHD_HTTP_OK, "application/json", bytes_of(o.data, o.len));
+    if (c->outcome) {
+        redrive_refused(arg, c);
+        return;
     }
-    free(c);
-}
-
-static void forget_redrive(struct job *j)
-{
-    ((struct redrive *)j)->arg = NULL;
+    out_init_in(&o, text, sizeof text);
+    out_text(&o, "{\"redriven\":");
+    out_u64(&o, c->moved);
+    out_text(&o, "}\n");
+    reply_text(arg, MHD_HTTP_OK, "application/json", bytes_of(o.data, o.len));
 }
 
 void subscription_redrive_finish(struct request *r)
@@ -291,19 +266,14 @@ void subscription_redrive_finish(struct request *r)
                       "limit must be a whole number from 1 to %d.", LIST_MAX);
         return;
     }
-    c = calloc(1, sizeof *c);
-    if (!c) {
-        reply_store_error(r, ERR_NO_MEMORY);
+    c = errand_new(r, sizeof *c);
+    if (!c)
         return;
-    }
-    c->arg = r;
     c->limit = (unsigned)n;
     memcpy(c->name, r->topic, r->topic_len);
     c->name_len = (uint8_t)r->topic_len;
-    c->job.home = &r->loop->mailbox;
-    c->job.letter.open = redriven;
     c->job.flow = caller_flow(r);
-    request_hold(r, &c->job, forget_redrive);
+    errand_hold(r, &c->job, redriven);
     redrive_submit(r->loop->broker->writer, c);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "errand.h"
 #include "listing.h"
 #include "mercure/discover.h"
 #include "quotas.h"
@@ -72,11 +73,6 @@ void topic_get_finish(struct request *r)
 
 /* ---- changes ---- */
 
-static void forget(struct job *j)
-{
-    ((struct topic_change *)j)->arg = NULL;
-}
-
 static void reply_purged(struct request *r, const struct topic_change *c)
 {
     char text[TOPIC_TEXT_MAX];
@@ -91,9 +87,11 @@ static void reply_purged(struct request *r, const struct topic_change *c)
     reply_text(r, MHD_HTTP_OK, "application/json", bytes_of(o.data, o.len));
 }
 
-static void answer(struct request *r, const struct topic_change *c)
+static void answer(void *arg, struct job *j)
 {
-    request_answered(r);
+    struct request *r = arg;
+    const struct topic_change *c = (struct topic_change *)j;
+
     if (c->outcome == ERR_EXISTS)
         reply_problem(r, PROBLEM_TOPIC_EXISTS,
                       "The topic exists with other settings; PATCH changes them.");
@@ -109,23 +107,12 @@ static void answer(struct request *r, const struct topic_change *c)
         reply_topic(r, c->created ? MHD_HTTP_CREATED : MHD_HTTP_OK);
 }
 
-static void came_home(struct letter *l)
-{
-    struct topic_change *c = (struct topic_change *)l;
-
-    if (c->arg)
-        answer(c->arg, c);
-    free(c);
-}
-
 static struct topic_change *change_new(struct request *r, enum topic_change_kind kind)
 {
-    struct topic_change *c = calloc(1, sizeof *c);
+    struct topic_change *c = errand_new(r, sizeof *c);
 
-    if (!c) {
-        reply_store_error(r, ERR_NO_MEMORY);
+    if (!c)
         return NULL;
-    }
     c->kind = kind;
     memcpy(c->name, r->topic, r->topic_len);
     c->name_len = r->topic_len;
@@ -134,10 +121,7 @@ static struct topic_change *change_new(struct request *r, enum topic_change_kind
 
 static void submit(struct request *r, struct topic_change *c)
 {
-    c->arg = r;
-    c->job.home = &r->loop->mailbox;
-    c->job.letter.open = came_home;
-    request_hold(r, &c->job, forget);
+    errand_hold(r, &c->job, answer);
     topic_change_submit(r->loop->broker->writer, c);
 }
 
@@ -150,7 +134,7 @@ static void change_settings(struct request *r, enum topic_change_kind kind)
     if (topic_json_settings(r, c))
         submit(r, c);
     else
-        free(c);
+        errand_free(&c->job);
 }
 
 void topic_put_finish(struct request *r)
@@ -192,14 +176,14 @@ void topic_purge_finish(struct request *r)
     if (!c)
         return;
     if (!topic_json_purge(r, c, &time_ms)) {
-        free(c);
+        errand_free(&c->job);
         return;
     }
     if (time_ms >= 0)
         e = offset_at(r, time_ms, &c->before_offset);
     if (e) {
         reply_store_error(r, e);
-        free(c);
+        errand_free(&c->job);
         return;
     }
     submit(r, c);

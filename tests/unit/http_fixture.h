@@ -36,6 +36,7 @@ static void given_a_loop(void)
                               .store = store,
                               .writer = writer,
                               .waiters = waiters,
+                              .receivers = receivers_new(),
                               .publish = ledger,
                               .read = ledger_new(8 << 20),
                               .json = ledger_new(8 << 20),
@@ -63,6 +64,7 @@ static void then_the_loop_is_idle(void)
     ledger_free(broker.json);
     rate_free(broker.rate);
     places_free(broker.places);
+    receivers_free(broker.receivers);
     timers_fini(&loop.timers);
     fetch_close(&loop.fetch);
     mailbox_fini(&loop.mailbox);
