@@ -3,7 +3,8 @@
 
 After each restart: every message that was acknowledged is there, whole, in order, at its
 offset and nowhere else, and so is every update of the Mercure hub, which is found again by its id
-(hub_load.py); the ledger starts at 0; the books balance. Every ten rounds the store is proven as
+(hub_load.py); publishes that are sent again are stored once, and what subscriptions have finished stays
+so (sub_load.py); the ledger starts at 0; the books balance. Every ten rounds the store is proven as
 the crash left it (check_store).
 
     tests/fault/kill9.py [--rounds 50] [--seed N] [--connections 32] [--longest 0.7] [--durability fsync]
@@ -19,9 +20,11 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from hub_load import SETTINGS, HubLoad  # noqa: E402
+from sub_load import SubLoad  # noqa: E402
 from sluicetest import BIN, Broker, Hammer, hammer, until  # noqa: E402
 
 TOPICS = 4
+LOAD = ["load-%d" % i for i in range(TOPICS)]
 NAMESPACES = ("load-", "load-1")
 
 
@@ -36,18 +39,17 @@ def arguments():
 
 
 class Round:
-    def __init__(self, number, seed, broker, directory, a):
+    def __init__(self, number, seed, broker, directory, subs, a):
         self.rng = random.Random(seed)
         self.number, self.seed, self.broker, self.a = number, seed, broker, a
         self.acks = os.path.join(directory, "acks-%d" % number)
         self.starts = self.next_offsets()
-        self.hub = HubLoad(broker, number, self.rng)
+        self.hub, self.subs = HubLoad(broker, number, self.rng), subs
         self.whole = (number + 1) % a.full_check_every == 0 or number + 1 == a.rounds
 
-    def next_offsets(self):
+    def next_offsets(self, names=LOAD):
         out = {}
-        for i in range(TOPICS):
-            name = "load-%d" % i
+        for name in names:
             a = self.broker.ask("GET", "/v1/topics/" + name)
             out[name] = a.json["next"] if a.status == 200 else 0
         return out
@@ -65,6 +67,7 @@ class Round:
     def kill_under_load(self):
         clients = self.load()
         self.hub.begin()
+        self.subs.begin(self.rng)
         until(lambda: os.path.exists(self.acks), what="the load begins")
         time.sleep(self.rng.uniform(0.01, self.a.longest))
         self.broker.kill()
@@ -85,13 +88,18 @@ class Round:
                 sums[k] += f[k]
         return sums
 
+    def all_offsets(self):
+        return sum(self.next_offsets(LOAD + list(self.subs.topics())).values()) + self.hub.next_offset()
+
     def check_books(self):
-        m = self.broker.metrics()
+        """Dead letters may come at any moment: until none came meanwhile."""
+        nexts, m = self.all_offsets(), self.broker.metrics()
+        while nexts != self.all_offsets():
+            nexts, m = self.all_offsets(), self.broker.metrics()
         assert m["sluice_publish_buffer_bytes"] == 0, m["sluice_publish_buffer_bytes"]
         parts = (m["sluice_messages_live"], m["sluice_messages_expired_total"], m["sluice_messages_removed_total"])
         assert m["sluice_messages_accepted_total"] == sum(parts), (m["sluice_messages_accepted_total"], parts)
         self.check_namespaces()
-        nexts = sum(self.next_offsets().values()) + self.hub.next_offset()
         assert m["sluice_messages_accepted_total"] == nexts, (m["sluice_messages_accepted_total"], nexts)
 
     def check_namespaces(self):
@@ -105,6 +113,7 @@ class Round:
     def run(self):
         sent = self.kill_under_load()
         updates = self.hub.finish()
+        publishes, deliveries = self.subs.finish()
         if self.whole:
             check_store(self.broker)
         began = time.monotonic()
@@ -112,11 +121,12 @@ class Round:
         took = time.monotonic() - began
         sums = self.check()
         assert sums["acknowledged"] == sent, "%d acknowledged, %d verified" % (sent, sums["acknowledged"])
-        extra = sums["extra"] + self.hub.check()
+        extra = sums["extra"] + self.hub.check() + self.subs.check()
         self.check_books()
-        print("ok   round %2d seed %d: %d and %d updates acknowledged, %d more were stored, ready after %.0f ms" % (
-            self.number, self.seed, sent, updates, extra, took * 1000), flush=True)
-        return sent, updates
+        print("ok   round %2d seed %d: %d, %d updates, %d with a key acknowledged, %d more were stored; "
+              "%d deliveries; ready after %.0f ms" % (
+                  self.number, self.seed, sent, updates, publishes, extra, deliveries, took * 1000), flush=True)
+        return sent, updates, publishes, deliveries
 
 
 def check_store(broker):
@@ -137,18 +147,18 @@ def check_all(broker, files):
 def main():
     a = arguments()
     first_seed = a.seed if a.seed is not None else random.SystemRandom().randrange(1 << 30)
-    passed = failed = acknowledged = updates = 0
-    files = []
+    passed = failed = 0
+    counts, files = [0] * 4, []
     broker = Broker(default_ttl="0", **SETTINGS)
     for prefix in NAMESPACES:
         assert broker.ask("PUT", "/v1/namespaces/" + prefix, "{}").status == 201
+    subs = SubLoad(broker, random.Random(first_seed))
     print("seed %d, %s" % (first_seed, os.path.relpath(BIN)), flush=True)
     with tempfile.TemporaryDirectory(prefix="sluice-kill9-") as directory:
         for number in range(a.rounds):
             try:
-                r = Round(number, first_seed + number, broker, directory, a)
-                counts = r.run()
-                acknowledged, updates = acknowledged + counts[0], updates + counts[1]
+                r = Round(number, first_seed + number, broker, directory, subs, a)
+                counts = [x + y for x, y in zip(counts, r.run())]
                 files += [r.acks, r.acks + ".batch"]
                 if r.whole:
                     check_all(broker, [f for f in files if os.path.exists(f)])
@@ -160,6 +170,8 @@ def main():
                 if broker.process is None or broker.process.poll() is not None:
                     break
         try:
+            if not failed:
+                print("     " + subs.check_end(), flush=True)
             broker.stop()
         except AssertionError as e:
             failed += 1
@@ -168,10 +180,10 @@ def main():
         print("the store of the failure is kept in " + broker.own, flush=True)
     else:
         broker.remove()
-    if acknowledged == 0 or updates == 0:
+    if 0 in counts:
         failed += 1
         print("FAIL nothing was acknowledged: this tested nothing", flush=True)
-    print("%d acknowledged in all, and %d updates of the hub" % (acknowledged, updates))
+    print("%d acknowledged in all, %d updates of the hub, %d publishes with a key, %d deliveries" % tuple(counts))
     print("%d passed, %d failed, 0 skipped" % (passed, failed))
     return 1 if failed else 0
 
