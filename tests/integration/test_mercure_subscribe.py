@@ -402,7 +402,7 @@ class Lives(SoloBrokerTest, SubscribeTest):
         self.all_have_gone()
 
     def test_beyond_their_share_of_the_read_buffer_subscribers_are_refused(self):
-        self.start(**dict(SETTINGS, read_buffer="785000", loops=1))
+        self.start(**dict(SETTINGS, read_buffer="1500000", loops=1))
         streams = []
         for i in range(40):
             topics = ["%d-%d-" % (i, j) + "x" * 1000 for j in range(40)]
@@ -417,7 +417,7 @@ class Lives(SoloBrokerTest, SubscribeTest):
         self.assertGreaterEqual(len(streams), 2)
         m = self.broker.metrics()
         self.assertEqual(m["sluice_mercure_subscribers_refused_total"], 1)
-        self.assertLessEqual(m["sluice_read_buffer_bytes"], 785000 / 4)
+        self.assertLessEqual(m["sluice_read_buffer_bytes"], 1500000 / 4)
         self.assertIn("sets_full", self.broker.log())
         same = self.subscribe(["0-%d-" % j + "x" * 1000 for j in range(40)]).opened()  # what is there costs nothing
         self.published([("topic", "0-0-" + "x" * 1000), ("data", "to both")])
