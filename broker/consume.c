@@ -55,7 +55,7 @@ static enum err take(struct consume *c, struct turn *t, struct store_topic *topi
         return (e = move(c, t, topic, m.offset)) ? e : ERR_BUSY;
     if (e)
         return turn_spoil(t, e);
-    c->small = CONSUME_COST + c->room(&m.record) > c->grant.bytes;
+    c->small = CONSUME_COST + c->room(&m.record) > c->job.grant.bytes;
     if (c->small)
         return ERR_OK;
     c->taken = true;

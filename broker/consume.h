@@ -18,7 +18,6 @@ enum consume_kind { CONSUME_TAKE, CONSUME_DELETE };
 
 struct consume {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     enum consume_kind kind;
     char topic[STORE_TOPIC_NAME_MAX];
     uint16_t topic_len;
@@ -26,7 +25,6 @@ struct consume {
     uint16_t name_len;
     bool earliest; /* where a new subscription starts; else behind the newest message */
     uint64_t max_cursors; /* in the whole store */
-    struct grant grant;   /* the submitter's: pays for CONSUME_COST, then for the answer */
     size_t (*room)(const struct record *r); /* what an answer with it needs */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no topic, or no subscription to delete), or the
@@ -38,7 +36,7 @@ struct consume {
     bool small;      /* a message is there, but the grant is too small for it: not taken */
 };
 
-/* What a job takes by itself, until it is freed. */
+/* What a job takes by itself, until it is freed; the rest of its grant is for the answer. */
 #define CONSUME_COST (sizeof(struct consume) + 64)
 
 void consume_submit(struct writer *w, struct consume *c);

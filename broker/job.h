@@ -2,7 +2,8 @@
  * job - something for the writer to do in a transaction, and chains of such.
  *
  * Threads:  made on an HTTP loop, run on the writer's thread.
- * Owner:    see writer.h. A job is in one chain or backlog at a time.
+ * Owner:    see writer.h. A job is in one chain or backlog at a time. It is paid for by itself,
+ *           because it may live longer than the request that it is for.
  */
 #ifndef SLUICE_JOB_H
 #define SLUICE_JOB_H
@@ -18,7 +19,7 @@ struct job {
     struct letter letter; /* posted home after `done`; letter.open is the submitter's */
     struct mailbox *home; /* NULL: nobody waits, `done` frees the job */
     void *arg;          /* the submitter's, who sets it NULL when it goes first; */
-    struct grant grant; /* and what pays for the job */
+    struct grant grant; /* pays for the job, and for what its submitter makes of it */
     void (*answer)(void *arg, struct job *j); /* the submitter's, see http/errand.h */
     struct job *next;     /* the writer's */
     size_t cost;          /* bytes it may add to the transaction */
@@ -32,6 +33,13 @@ struct job {
     enum err (*run)(struct job *j, struct turn *t);
     void (*done)(struct job *j, enum err e);
 };
+
+/* All zero, `bytes` long, with a struct job in front; *from pays for it, which may pay for more.
+ * NULL: it does not pay for so much, or there is no memory. */
+void *job_new(size_t bytes, struct grant *from);
+
+/* Gives back what pays for it as well. NULL is fine. */
+void job_free(struct job *j);
 
 struct job_chain { /* first in, first out; job_chain_init before use */
     struct job *first, **last;

@@ -3,8 +3,6 @@
 #include "delivery.h"
 #include "subscription.h"
 
-#include <stdlib.h>
-
 #define STEPS_MAX 1000u /* messages passed over in one turn: gone, or held */
 
 struct pick { /* one run */
@@ -181,9 +179,9 @@ static void receive_done(struct job *j, enum err e)
         c->count = 0;
 }
 
-struct receive *receive_new(unsigned limit)
+struct receive *receive_new(unsigned limit, struct grant *from)
 {
-    struct receive *c = calloc(1, receive_bytes(limit));
+    struct receive *c = job_new(receive_bytes(limit), from);
 
     if (c)
         c->limit = limit;

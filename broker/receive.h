@@ -9,19 +9,16 @@
 #define SLUICE_RECEIVE_H
 
 #include "lease.h"
-#include "ledger.h"
 #include "writer.h"
 
 struct receive {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     char name[STORE_SUB_NAME_MAX];
     uint8_t name_len;
     uint64_t lease_ms;  /* 0: as the subscription says */
     unsigned limit;     /* messages; room for so many is in `got` */
     uint64_t max_bytes; /* of bodies; the first message is given whatever its size */
-    struct grant grant; /* the submitter's: pays for the answer, */
-    size_t room;        /* of which so much is for messages */
+    size_t room;        /* for messages, in the answer; the submitter's grant pays for it */
     size_t (*room_of)(const struct record *r); /* what an answer needs for one */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
@@ -38,8 +35,8 @@ static inline size_t receive_bytes(unsigned limit)
     return sizeof(struct receive) + limit * sizeof(struct lease);
 }
 
-/* NULL: no memory. The submitter frees it with free, and releases the grant. */
-struct receive *receive_new(unsigned limit);
+/* See job_new; its submitter frees it, with job_free. */
+struct receive *receive_new(unsigned limit, struct grant *from);
 
 void receive_submit(struct writer *w, struct receive *c);
 

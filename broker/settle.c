@@ -2,8 +2,6 @@
 
 #include "delivery.h"
 
-#include <stdlib.h>
-
 /* Is the lease still the one that is out? */
 static enum err find(struct turn *t, const struct sub_state *sub, struct settle_item *i,
                      struct delivery *d)
@@ -102,15 +100,13 @@ static void settle_done(struct job *j, enum err e)
     struct settle *c = (struct settle *)j;
 
     c->outcome = e;
-    if (j->home)
-        return;
-    ledger_release(&c->grant);
-    free(c);
+    if (!j->home)
+        job_free(j);
 }
 
-struct settle *settle_new(unsigned count)
+struct settle *settle_new(unsigned count, struct grant *from)
 {
-    struct settle *c = calloc(1, settle_bytes(count));
+    struct settle *c = job_new(settle_bytes(count), from);
 
     if (c)
         c->count = count;

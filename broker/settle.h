@@ -10,7 +10,6 @@
 #define SLUICE_SETTLE_H
 
 #include "lease.h"
-#include "ledger.h"
 #include "writer.h"
 
 enum settle_kind {
@@ -35,13 +34,11 @@ struct settle_item {
 
 struct settle {
     struct job job; /* first */
-    void *arg;      /* the submitter's; NULL once it has gone */
     enum settle_kind kind;
     char name[STORE_SUB_NAME_MAX];
     uint8_t name_len;
     bool has_delay; /* else what the subscription says */
     uint64_t delay_ms;
-    struct grant grant; /* pays for all of this; the submitter's, or, without a home, the job's */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
     enum err outcome;
@@ -52,13 +49,13 @@ struct settle {
     struct settle_item items[];
 };
 
-/* NULL: no memory. The submitter frees it with free, and releases the grant. */
-struct settle *settle_new(unsigned count);
-
 static inline size_t settle_bytes(unsigned count)
 {
     return sizeof(struct settle) + count * sizeof(struct settle_item);
 }
+
+/* See job_new. Without a home it frees itself, else its submitter does, with job_free. */
+struct settle *settle_new(unsigned count, struct grant *from);
 
 void settle_submit(struct writer *w, struct settle *c);
 

@@ -1,7 +1,5 @@
 #include "errand.h"
 
-#include <stdlib.h>
-
 #define BESIDE 64 /* of the allocator */
 
 static void refuse(struct request *r)
@@ -20,22 +18,13 @@ void *errand_new(struct request *r, size_t bytes)
         refuse(r);
         return NULL;
     }
-    j = calloc(1, bytes);
-    if (!j) {
-        ledger_release(&mine);
+    j = job_new(bytes, &mine);
+    if (j)
+        ledger_merge(&j->grant, &mine);
+    else
         reply_store_error(r, ERR_NO_MEMORY);
-        return NULL;
-    }
-    j->grant = mine;
+    ledger_release(&mine);
     return j;
-}
-
-void errand_free(struct job *j)
-{
-    struct grant paid = j->grant;
-
-    free(j);
-    ledger_release(&paid);
 }
 
 static void came_home(struct letter *l)
@@ -46,7 +35,7 @@ static void came_home(struct letter *l)
         request_answered(j->arg);
         j->answer(j->arg, j);
     }
-    errand_free(j);
+    job_free(j);
 }
 
 static void forget(struct job *j)

@@ -3,7 +3,7 @@
  * a namespace, a subscription.
  *
  *   errand_new --> (filled in) --> errand_hold, submitted --letter--> answer, freed
- *                     '--> errand_free: it was refused                  '-- no answer, if the
+ *                     '--> job_free: it was refused                     '-- no answer, if the
  *                                                                           client left first
  *
  * Who leaves does not take its job along. So a job is paid for by itself: out of what the
@@ -16,11 +16,8 @@
 
 #include "request.h"
 
-/* All zero, `bytes` long, with a struct job in front. NULL: the request has its answer. */
+/* As job_new. NULL: the request has its answer. */
 void *errand_new(struct request *r, size_t bytes);
-
-/* Of one that is not submitted. */
-void errand_free(struct job *j);
 
 /* To be submitted now. `answer` gets the request and the job, whose memory is the errand's;
  * it is not called when the client left. */

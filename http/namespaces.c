@@ -7,8 +7,6 @@
 #include "native_topics.h"
 #include "url.h"
 
-#include <stdlib.h>
-
 #define LIST_BYTES (64u << 10) /* of a page of the list */
 
 /* ---- answers ---- */
@@ -100,7 +98,7 @@ static void change(struct request *r, enum namespace_change_kind kind)
     memcpy(c->prefix, r->topic, r->topic_len);
     c->prefix_len = r->topic_len;
     if (kind != NAMESPACE_DELETE && !namespace_json_settings(r, c)) {
-        errand_free(&c->job);
+        job_free(&c->job);
         return;
     }
     errand_hold(r, &c->job, answer);

@@ -42,11 +42,19 @@ static void no_subscription(struct request *r)
 
 /* ---- the answer ---- */
 
-/* Nobody will ever see the first `count` of its leases. What paid for the answer pays for
- * this, where it is left. */
+/* What a job for so many messages needs beside their room: itself, the answer's frame, and the
+ * head of the one that takes back those that are gone; each of these leaves the room of one. */
+static size_t beside(unsigned limit)
+{
+    return RECEIVE_ANSWER_ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit) +
+           settle_bytes(0);
+}
+
+/* Nobody will ever see the first `count` of its leases. What was to pay for their part of the
+ * answer pays for this. */
 static void take_back(struct loop *l, struct receive *c, unsigned count)
 {
-    struct settle *s = count ? settle_new(count) : NULL;
+    struct settle *s = count ? settle_new(count, &c->job.grant) : NULL;
 
     if (!s)
         return; /* no memory: they will be over by themselves */
@@ -55,10 +63,6 @@ static void take_back(struct loop *l, struct receive *c, unsigned count)
     s->name_len = c->name_len;
     for (unsigned i = 0; i < count; i++)
         s->items[i].lease = c->got[i];
-    s->grant = c->grant;
-    c->grant = (struct grant){ 0 };
-    if (s->grant.from)
-        ledger_shrink(&s->grant, settle_bytes(count));
     settle_submit(l->broker->writer, s);
 }
 
@@ -73,13 +77,21 @@ static void try_again(struct request *r)
         park(r);
 }
 
+/* Who may stand in line again holds nothing but its job. */
+static void try_again_without(struct request *r, struct receive *c)
+{
+    ledger_shrink(&c->job.grant, receive_bytes(c->limit));
+    try_again(r);
+}
+
 static void give(struct request *r, struct receive *c)
 {
+    struct grant paid = { 0 };
     struct out o;
     unsigned count = 0, gone = 0;
     enum err e;
 
-    out_init(&o, c->grant.bytes - OVERHEAD_BYTES - receive_bytes(c->limit));
+    out_init(&o, c->job.grant.bytes - beside(c->limit) + RECEIVE_ANSWER_ENVELOPE_BYTES);
     e = receive_answer_write(r, &o, c, &count, &gone);
     if (e) {
         out_fini(&o);
@@ -88,21 +100,21 @@ static void give(struct request *r, struct receive *c)
     }
     if (count) {
         out_trim(&o);
-        ledger_shrink(&c->grant, o.cap + OVERHEAD_BYTES);
-        reply_out(r, MHD_HTTP_OK, "application/json", &o, &c->grant);
+        ledger_split(&c->job.grant, o.cap + OVERHEAD_BYTES, &paid);
+        reply_out(r, MHD_HTTP_OK, "application/json", &o, &paid);
     } else {
         out_fini(&o);
     }
     take_back(r->loop, c, gone);
     if (!count)
-        try_again(r);
+        try_again_without(r, c);
 }
 
 /* ---- to the writer and back ---- */
 
 static void forget(struct job *j)
 {
-    ((struct receive *)j)->arg = NULL;
+    j->arg = NULL;
 }
 
 static void answer(struct request *r, struct receive *c)
@@ -115,7 +127,7 @@ static void answer(struct request *r, struct receive *c)
     else if (c->count)
         give(r, c);
     else
-        try_again(r);
+        try_again_without(r, c);
 }
 
 static void came_home(struct letter *l)
@@ -124,32 +136,31 @@ static void came_home(struct letter *l)
     struct loop *loop =
         (struct loop *)((char *)c->job.home - offsetof(struct loop, mailbox));
 
-    if (c->arg)
-        answer(c->arg, c);
+    if (c->job.arg)
+        answer(c->job.arg, c);
     else
         take_back(loop, c, c->count);
-    ledger_release(&c->grant);
-    free(c);
+    job_free(&c->job);
 }
 
 /* Parked or in line it is no more. */
 static void submit(struct request *r, unsigned limit, struct grant grant)
 {
     struct bytes name = subscription(r);
-    struct receive *c = receive_new(limit);
+    struct receive *c = receive_new(limit, &grant);
 
     if (!c) {
         ledger_release(&grant);
         reply_store_error(r, ERR_NO_MEMORY);
         return;
     }
-    c->arg = r;
+    c->job.arg = r;
     memcpy(c->name, name.data, name.len);
     c->name_len = (uint8_t)name.len;
     c->lease_ms = *lease_ms(r);
     c->max_bytes = r->read.max_bytes;
-    c->grant = grant;
-    c->room = grant.bytes - RECEIVE_ANSWER_ENVELOPE_BYTES - OVERHEAD_BYTES - receive_bytes(limit);
+    ledger_merge(&c->job.grant, &grant);
+    c->room = c->job.grant.bytes - beside(limit);
     c->room_of = receive_answer_room;
     c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);
@@ -273,12 +284,11 @@ static void lease_some(struct request *r, const struct sub_state *sub, size_t ro
     const struct fetch *f = &r->loop->fetch;
     uint64_t open = count_open(f, sub);
     unsigned limit = open < r->read.limit ? (unsigned)open : r->read.limit;
-    size_t beside = RECEIVE_ANSWER_ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit);
-    size_t most = likely(r, f, limit, room) + beside;
+    size_t most = likely(r, f, limit, room) + beside(limit);
     struct grant grant = { 0 };
 
     share_out(r, open);
-    if (name_topic(r, sub) && line_for_answer(r, most, room + beside, &grant))
+    if (name_topic(r, sub) && line_for_answer(r, most, room + beside(limit), &grant))
         submit(r, limit, grant);
 }
 

@@ -2,17 +2,16 @@
 
 #include "base/text.h"
 #include "caller.h"
+#include "errand.h"
 #include "read_query.h"
 #include "settle.h"
 #include "span.h"
-
-#include <stdlib.h>
 
 #define LEASES_MAX   1000u
 #define BODY_MAX     (48u << 10)
 #define DELAY_MAX_MS (7ull * 24 * 3600 * 1000)
 
-/* A lease is 41 bytes of the body at least; kept it is 40, and 70 in the answer. */
+/* A lease is 41 bytes of the body at least; kept it is 40, and at most 50 in the answer. */
 #define BODY_FACTOR 4
 
 struct reading { /* of a body */
@@ -67,9 +66,10 @@ static void put_results(struct out *o, const struct settle *c)
 static void reply_settled(struct request *r, struct settle *c)
 {
     bool all = c->settled == c->count;
+    struct grant paid = { 0 };
     struct out o;
 
-    out_init(&o, c->grant.bytes);
+    out_init(&o, c->job.grant.bytes - settle_bytes(c->count));
     out_text(&o, "{\"settled\":");
     out_u64(&o, c->settled);
     if (c->kind == SETTLE_EXTEND) {
@@ -85,8 +85,8 @@ static void reply_settled(struct request *r, struct settle *c)
         return;
     }
     out_trim(&o);
-    reply_out(r, all ? MHD_HTTP_OK : MHD_HTTP_MULTI_STATUS, "application/json", &o,
-              &c->grant);
+    ledger_split(&c->job.grant, o.cap, &paid);
+    reply_out(r, all ? MHD_HTTP_OK : MHD_HTTP_MULTI_STATUS, "application/json", &o, &paid);
 }
 
 static void reply_lost(struct request *r, const struct settle *c)
@@ -101,9 +101,11 @@ static void reply_lost(struct request *r, const struct settle *c)
                   of[SETTLE_EXPIRED], of[SETTLE_FENCED], of[SETTLE_UNKNOWN]);
 }
 
-static void answer(struct request *r, struct settle *c)
+static void answer(void *arg, struct job *j)
 {
-    request_answered(r);
+    struct request *r = arg;
+    struct settle *c = (struct settle *)j;
+
     if (c->outcome == ERR_NOT_FOUND)
         reply_problem(r, PROBLEM_SUBSCRIPTION_NOT_FOUND,
                       "There is no subscription of this name.");
@@ -113,21 +115,6 @@ static void answer(struct request *r, struct settle *c)
         reply_lost(r, c);
     else
         reply_settled(r, c);
-}
-
-static void came_home(struct letter *l)
-{
-    struct settle *c = (struct settle *)l;
-
-    if (c->arg)
-        answer(c->arg, c);
-    ledger_release(&c->grant);
-    free(c);
-}
-
-static void forget(struct job *j)
-{
-    ((struct settle *)j)->arg = NULL;
 }
 
 /* ---- the body ---- */
@@ -222,26 +209,22 @@ static void read_leases(const struct reading *b, struct settle *c)
 static void submit(const struct reading *b)
 {
     struct request *r = b->r;
-    struct settle *c = settle_new(b->count);
+    struct settle *c = settle_new(b->count, &r->body.room.grant);
 
     if (!c) {
         reply_store_error(r, ERR_NO_MEMORY);
         return;
     }
     read_leases(b, c);
-    c->arg = r;
     c->kind = b->kind;
     c->has_delay = b->has_delay;
     c->delay_ms = b->delay_ms;
     memcpy(c->name, r->topic, r->topic_len);
     c->name_len = (uint8_t)r->topic_len;
-    c->grant = r->body.room.grant;
-    r->body.room.grant = (struct grant){ 0 };
+    ledger_merge(&c->job.grant, &r->body.room.grant);
     body_fini(&r->body);
-    c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);
-    c->job.letter.open = came_home;
-    request_hold(r, &c->job, forget);
+    errand_hold(r, &c->job, answer);
     settle_submit(r->loop->broker->writer, c);
 }
 

@@ -9,8 +9,6 @@
 #include "redrive.h"
 #include "subscription_json.h"
 
-#include <stdlib.h>
-
 #define LIST_MAX     1000
 #define LIST_DEFAULT 100
 #define LIST_BYTES   (1u << 20)
@@ -170,7 +168,7 @@ static void submit_or_free(struct request *r, struct subscription_change *c, enu
     }
     if (e)
         reply_store_error(r, e);
-    errand_free(&c->job);
+    job_free(&c->job);
 }
 
 void subscription_put_finish(struct request *r)

@@ -9,8 +9,6 @@
 #include "topic_json.h"
 #include "url.h"
 
-#include <stdlib.h>
-
 #define BODY_MAX (16u << 10)
 /* cJSON takes 64 bytes and an allocator's slack for each value; "1," is two bytes. */
 #define JSON_FACTOR 48
@@ -134,7 +132,7 @@ static void change_settings(struct request *r, enum topic_change_kind kind)
     if (topic_json_settings(r, c))
         submit(r, c);
     else
-        errand_free(&c->job);
+        job_free(&c->job);
 }
 
 void topic_put_finish(struct request *r)
@@ -176,14 +174,14 @@ void topic_purge_finish(struct request *r)
     if (!c)
         return;
     if (!topic_json_purge(r, c, &time_ms)) {
-        errand_free(&c->job);
+        job_free(&c->job);
         return;
     }
     if (time_ms >= 0)
         e = offset_at(r, time_ms, &c->before_offset);
     if (e) {
         reply_store_error(r, e);
-        errand_free(&c->job);
+        job_free(&c->job);
         return;
     }
     submit(r, c);

@@ -11,7 +11,6 @@
 #include "wait.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #define BODY_MAX        4096
@@ -114,7 +113,7 @@ static bool give(struct request *r, uint64_t offset)
 
 static void forget(struct job *j)
 {
-    ((struct consume *)j)->arg = NULL;
+    j->arg = NULL;
 }
 
 static void refused(struct request *r, const struct consume *c)
@@ -143,8 +142,7 @@ static void answer(struct request *r, struct consume *c)
         reply_empty(r, MHD_HTTP_NO_CONTENT);
         return;
     }
-    r->answer.room.grant = c->grant;
-    c->grant = (struct grant){ 0 };
+    ledger_split(&c->job.grant, c->job.grant.bytes - sizeof *c, &r->answer.room.grant);
     if (!c->taken || !give(r, c->offset))
         try_again(r);
 }
@@ -154,25 +152,24 @@ static void came_home(struct letter *l)
     struct consume *c = (struct consume *)l;
 
     if (c->taken)
-        metric_add(c->arg ? METRIC_CONSUMED : METRIC_CONSUME_LOST, 1);
-    if (c->arg)
-        answer(c->arg, c);
-    ledger_release(&c->grant);
-    free(c);
+        metric_add(c->job.arg ? METRIC_CONSUMED : METRIC_CONSUME_LOST, 1);
+    if (c->job.arg)
+        answer(c->job.arg, c);
+    job_free(&c->job);
 }
 
 /* `grant` pays for CONSUME_COST at least. Parked or in line it is no more. */
 static void submit(struct request *r, enum consume_kind kind, struct grant grant)
 {
     struct bytes name = subscription(r);
-    struct consume *c = calloc(1, sizeof *c);
+    struct consume *c = job_new(sizeof *c, &grant);
 
     if (!c) {
         ledger_release(&grant);
         reply_store_error(r, ERR_NO_MEMORY);
         return;
     }
-    c->arg = r;
+    c->job.arg = r;
     c->kind = kind;
     c->topic_len = r->topic_len;
     memcpy(c->topic, r->topic, r->topic_len);
@@ -180,7 +177,7 @@ static void submit(struct request *r, enum consume_kind kind, struct grant grant
     memcpy(c->name, name.data, name.len);
     c->earliest = r->read.from.kind == FETCH_EARLIEST;
     c->max_cursors = CURSORS_MAX;
-    c->grant = grant;
+    ledger_merge(&c->job.grant, &grant);
     c->room = raw_message_room;
     c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);

@@ -1,1 +1,3 @@
 unit_test(delivery SEES broker)
+unit_test(dead_letter SEES broker)
+unit_test(job SEES broker)

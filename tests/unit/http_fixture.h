@@ -30,7 +30,8 @@ static void given_a_loop(void)
                                 .read_buffer_wait_max_ms = 5000,
                                 .min_body_rate_bytes_s = 0,
                                 .auto_create = true,
-                                .loops = 1 };
+                                .mercure_topic = "mercure",
+                              .loops = 1 };
     broker = (struct broker){ .config = &settings,
                               .ops = ops,
                               .store = store,

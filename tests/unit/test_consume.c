@@ -37,10 +37,10 @@ static struct consume request(const char *topic, const char *name)
 /* Sends it with a grant of so many bytes, waits, and gives the grant back. */
 static void run_paid(struct consume *c, size_t bytes)
 {
-    OK(ledger_reserve(ledger, bytes, &c->grant));
+    OK(ledger_reserve(ledger, bytes, &c->job.grant));
     consume_submit(writer, c);
     deliver(1);
-    ledger_release(&c->grant);
+    ledger_release(&c->job.grant);
 }
 
 static struct consume consumed_from(const char *topic, const char *name)
@@ -104,7 +104,7 @@ Test(consume, many_in_one_turn_get_one_each)
     hold_the_writer();
     for (int i = 0; i < 4; i++) {
         c[i] = request("t", "s");
-        OK(ledger_reserve(ledger, CONSUME_COST + ANSWER, &c[i].grant));
+        OK(ledger_reserve(ledger, CONSUME_COST + ANSWER, &c[i].job.grant));
         consume_submit(writer, &c[i]);
     }
     let_it_go();
@@ -112,7 +112,7 @@ Test(consume, many_in_one_turn_get_one_each)
     for (int i = 0; i < 4; i++) {
         taken += c[i].taken;
         seen |= c[i].taken ? 1u << c[i].offset : 0;
-        ledger_release(&c[i].grant);
+        ledger_release(&c[i].job.grant);
     }
     cr_assert(eq(uint, taken, 3));
     cr_assert(eq(u64, seen, 7));
