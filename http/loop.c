@@ -28,7 +28,7 @@
 #define TICK_MS 50
 #define CONNECTION_CHECK_MS 1000
 #define RUNS_IN_A_ROW 64
-#define STREAMS_TURN_MS 3
+#define STREAMS_TURN_US 1000
 
 /* ---- the watch ---- */
 
@@ -279,7 +279,7 @@ enum err loop_start(struct loop *l, struct server *server, struct broker *b,
     l->broker = b;
     l->index = index;
     l->listen_fd = listen_fd;
-    l->streams_turn_ms = STREAMS_TURN_MS;
+    l->streams_turn_us = STREAMS_TURN_US;
     l->now_ms = clock_mono_ms();
     e = set_up(l);
     if (e)

@@ -88,8 +88,8 @@ struct loop {
     int nobody_fd; /* a socket without another end, to give away */
     struct sse_block *blocks[LOOP_BLOCK_BUCKETS]; /* that they send from */
     struct sse_block *kept_block;                 /* the last, while the round goes on */
-    int64_t streams_turn_ms;      /* what streams get of a turn; 0: as long as it takes */
-    int64_t streams_until_ms;     /* then others are served; 0: it does not matter */
+    int64_t streams_turn_us;      /* what streams get of a turn; 0: as long as it takes */
+    int64_t streams_until_us;     /* then others are served; 0: it does not matter */
     bool streams_turn;            /* those that are due are being served; meanwhile: */
     const struct request *none;   /* there is nothing for its topic ... */
     uint64_t none_offset;         /* ... at this offset */

@@ -10,12 +10,12 @@
 
 void sse_stream_turn_begins(struct loop *l)
 {
-    l->streams_until_ms = l->streams_turn_ms ? clock_mono_ms() + l->streams_turn_ms : 0;
+    l->streams_until_us = l->streams_turn_us ? clock_mono_us() + l->streams_turn_us : 0;
 }
 
 bool sse_turn_is_over(const struct loop *l)
 {
-    return l->streams_until_ms && clock_mono_ms() > l->streams_until_ms;
+    return l->streams_until_us && clock_mono_us() > l->streams_until_us;
 }
 
 void sse_arm(struct request *r, enum armed what)

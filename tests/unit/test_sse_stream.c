@@ -180,10 +180,10 @@ Test(sse_stream, reads_no_further_when_streams_have_had_their_time)
     opens(&a);
     hears(&a);
     given_a_message("one");
-    loop.streams_until_ms = 1; /* long ago */
+    loop.streams_until_us = 1; /* long ago */
     socket_takes_more(&a);
     is_told_nothing(&a);
-    loop.streams_until_ms = 0;
+    loop.streams_until_us = 0;
     socket_takes_more(&a);
     is_told(&a, "data: one\n\n");
     leaves(&a);
