@@ -127,6 +127,19 @@ static bool may_look(struct sse_view *v)
     return true;
 }
 
+/* What is known not to be wanted. */
+static void pass_over(struct sse_want *w)
+{
+    uint64_t next = w->view->next(w->view, w->reached);
+
+    if (next > w->view->until)
+        next = w->view->until;
+    if (next > w->reached) {
+        w->reached = next;
+        w->loop->fetch.positioned = false;
+    }
+}
+
 /* The first at or after `offset` that is wanted, and fits. ERR_NOT_FOUND: w->reached. */
 static enum err look(struct sse_want *w, uint64_t offset, unsigned index,
                      const struct out *o, struct store_entry *m)
@@ -136,6 +149,8 @@ static enum err look(struct sse_want *w, uint64_t offset, unsigned index,
 
     w->reached = offset;
     while (may_look(v)) {
+        if (v && v->next)
+            pass_over(w);
         e = fetch_next(&w->loop->fetch, w->reached, m);
         if (e)
             return e;
@@ -143,7 +158,7 @@ static enum err look(struct sse_want *w, uint64_t offset, unsigned index,
             break;
         if (!fits(w, o, &m->record))
             return ERR_NOT_FOUND;
-        if (!v || v->wants(v, index, &m->record))
+        if (!v || v->wants(v, index, w->reached, m))
             return ERR_OK;
         w->reached = m->offset + 1;
     }

@@ -29,9 +29,12 @@ struct sse_view {
     uint64_t until; /* offsets from here on are not looked at */
     bool marks;     /* of each event, so that one may send some of them; it is not shared by key */
     unsigned work;  /* that may be done for one block. Each message looked at takes SSE_LOOK_WORK */
-    /* Called once for each message, in order; `index`: of its event in the block. May take more
-     * of `work`, also more than there is: then it was the last. */
-    bool (*wants)(struct sse_view *v, unsigned index, const struct record *r);
+    /* NULL, or: the first offset from here on that may be wanted, as far as is known. */
+    uint64_t (*next)(struct sse_view *v, uint64_t offset);
+    /* Called once for each message, in order; `index`: of its event in the block; `from`: the log
+     * has no other message between there and this one. May take more of `work`, also more than
+     * there is: then it was the last. */
+    bool (*wants)(struct sse_view *v, unsigned index, uint64_t from, const struct store_entry *m);
     size_t (*most)(const struct record *r);
     void (*put)(struct out *o, const struct record *r);
 };

@@ -30,14 +30,16 @@ static void mark(void *arg, struct mercure_set *s)
     round->hit = true;
 }
 
-static bool anybody_wants(struct sse_view *v, unsigned index, const struct record *r)
+static bool anybody_wants(struct sse_view *v, unsigned index, uint64_t from,
+                          const struct store_entry *m)
 {
     struct round *round = (struct round *)v;
     struct mercure_sets *sets = &round->hub->sets;
     uint64_t before = sets->work;
     struct mercure_update u;
 
-    if (mercure_update_of(r, &u))
+    (void)from;
+    if (mercure_update_of(&m->record, &u))
         return false;
     round->index = index;
     round->hit = false;

@@ -19,6 +19,7 @@
 
 #include "mercure/announce.h"
 #include "mercure/hub.h"
+#include "mercure/known.h"
 
 /* For a slice: 512 messages that nobody wants, or a few milliseconds of matching. */
 #define MERCURE_WORK 16384u
@@ -36,6 +37,7 @@ struct mercure_hub {
     struct ledger_waiter room; /* for the next slice */
     struct letter letter;
     struct mercure_announcer announcer;
+    struct mercure_known known; /* to those who are behind */
 };
 
 static inline struct bytes mercure_hub_topic(const struct mercure_hub *h)

@@ -10,9 +10,18 @@
 struct behind { /* what is for one set */
     struct sse_view view; /* first */
     struct mercure_set *set;
+    struct mercure_known *known;
 };
 
-static bool set_wants(struct sse_view *v, unsigned index, const struct record *r)
+static uint64_t next_for_set(struct sse_view *v, uint64_t offset)
+{
+    const struct behind *b = (const struct behind *)v;
+
+    return mercure_known_next(b->known, b->set->number, offset);
+}
+
+static bool set_wants(struct sse_view *v, unsigned index, uint64_t from,
+                      const struct store_entry *m)
 {
     struct mercure_set *set = ((struct behind *)v)->set;
     uint64_t before = set->all->work;
@@ -20,8 +29,9 @@ static bool set_wants(struct sse_view *v, unsigned index, const struct record *r
     bool wants;
 
     (void)index;
-    wants = !mercure_update_of(r, &u) && mercure_set_wants(set, &u);
+    wants = !mercure_update_of(&m->record, &u) && mercure_set_wants(set, &u);
     mercure_view_worked(v, set->all->work - before);
+    mercure_known_learn(((struct behind *)v)->known, set->number, from, m->offset, wants);
     return wants;
 }
 
@@ -115,10 +125,12 @@ static enum err take_behind(struct request *r, size_t *room)
     struct behind behind = { .view = { .key = s->set->number,
                                        .until = h->head,
                                        .work = MERCURE_WORK / 2, /* there may be many */
+                                       .next = next_for_set,
                                        .wants = set_wants,
                                        .most = mercure_view_most,
                                        .put = mercure_view_put },
-                             .set = s->set };
+                             .set = s->set,
+                             .known = &h->known };
     struct sse_want want = { .loop = r->loop,
                              .topic = mercure_hub_topic(h),
                              .offset = s->stream.offset,
