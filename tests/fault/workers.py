@@ -176,8 +176,10 @@ class Play:
 
     def kill_on(self):
         """Until all is published and most of it is done; then whoever is left does the rest."""
+        end = time.monotonic() + PATIENCE + 10 * self.a.seconds
         while not self.is_published() or self.state()["acked"] < self.count * 0.8:
             time.sleep(self.rng.uniform(0.5, 1.5) * self.a.every)
+            assert time.monotonic() < end, "it does not go on: %s" % self.state()
             self.kill_one()
             if self.name == "broker" and len(self.names) % 4 == 0:
                 self.kill_broker()

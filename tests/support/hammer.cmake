@@ -6,4 +6,6 @@ add_executable(hammer
   ${CMAKE_CURRENT_LIST_DIR}/hammer/publish.c ${CMAKE_CURRENT_LIST_DIR}/hammer/request.c
   ${CMAKE_CURRENT_LIST_DIR}/hammer/pulsar.c
   ${CMAKE_CURRENT_LIST_DIR}/hammer/park.c ${CMAKE_CURRENT_LIST_DIR}/hammer/slow.c
-  ${CMAKE_CURRENT_LIST_DIR}/hammer/verify.c)
+  ${CMAKE_CURRENT_LIST_DIR}/hammer/verify.c
+  ${CMAKE_CURRENT_LIST_DIR}/hammer/consume.c)
+target_link_libraries(hammer PRIVATE Threads::Threads)

@@ -13,6 +13,7 @@ static const struct {
     { "park", hammer_park, "connections that wait in a long-poll" },
     { "slow", hammer_slow, "connections that send or read slowly, stop, or break off" },
     { "verify", hammer_verify, "compare topic logs with what publish wrote down" },
+    { "consume", hammer_consume, "workers that receive from a subscription and ack, or read a log" },
 };
 
 static int usage(FILE *to)

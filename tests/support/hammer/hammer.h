@@ -6,5 +6,6 @@ int hammer_publish(int argc, char **argv);
 int hammer_park(int argc, char **argv);
 int hammer_slow(int argc, char **argv);
 int hammer_verify(int argc, char **argv);
+int hammer_consume(int argc, char **argv);
 
 #endif
