@@ -125,12 +125,21 @@ enum err dead_letter_store(struct turn *t, struct store_topic *topic, struct rec
     return ERR_OK;
 }
 
+bool dead_letter_turn_is_full(const struct turn *t, uint64_t bytes)
+{
+    uint64_t most = DEAD_LETTER_TURN_BYTES;
+
+    if (t->config && t->config->max_batch_bytes / 2 < most)
+        most = t->config->max_batch_bytes / 2;
+    return t->copied_bytes && t->copied_bytes + bytes > most;
+}
+
 enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
                             const struct store_entry *m, const struct delivery *d,
                             enum dead_reason why)
 {
     const struct record *from = &m->record;
-    size_t room = from->body.len + from->key.len + from->content_type.len +
+    size_t room = from->body.len + from->id.len + from->key.len + from->content_type.len +
                   from->attributes.len + OUR_ATTRIBUTES_MAX;
     struct copy c = { NULL, 0 };
     struct store_topic *topic;
@@ -144,6 +153,7 @@ enum err dead_letter_append(struct turn *t, const struct sub_state *sub,
         return ERR_FULL;
     if (!from->blob_id)
         r.body = add(&c, from->body);
+    r.id = add(&c, from->id);
     r.key = add(&c, from->key);
     r.content_type = add(&c, from->content_type);
     r.attributes = attributes(&c, sub, m, d, why);

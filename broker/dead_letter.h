@@ -19,14 +19,11 @@
 #define DEAD_LETTER_SUB    DEAD_LETTER_PREFIX "subscription"
 #define DEAD_LETTER_SIZE   DEAD_LETTER_PREFIX "size"
 
-/* Bodies that are copied in one turn, or one body: they are in no ledger, but in the turn's
- * changed pages. */
+/* Of bodies that are copied in one turn, or one body. They are in no ledger, but in the turn's
+ * changed pages: so at most half a batch, which the writer's line has room for twice. */
 #define DEAD_LETTER_TURN_BYTES (1u << 20)
 
-static inline bool dead_letter_turn_is_full(const struct turn *t, uint64_t bytes)
-{
-    return t->copied_bytes && t->copied_bytes + bytes > DEAD_LETTER_TURN_BYTES;
-}
+bool dead_letter_turn_is_full(const struct turn *t, uint64_t bytes);
 
 /* ERR_OK; ERR_FULL: not now; ERR_BUSY: not in this turn. Nothing was changed then. Else the
  * turn is spoilt. */

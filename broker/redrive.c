@@ -63,7 +63,7 @@ static struct bytes copy_attributes(uint8_t **at, struct bytes list)
 static enum err append_copy(struct moving *m, const struct record *from)
 {
     struct quota_need need = { .bytes = from->body.len, .messages = 1 };
-    size_t len = from->body.len + from->key.len + from->content_type.len +
+    size_t len = from->body.len + from->id.len + from->key.len + from->content_type.len +
                  from->attributes.len;
     uint8_t *buffer = malloc(len + 1), *at = buffer;
     struct record r = { 0 };
@@ -71,6 +71,7 @@ static enum err append_copy(struct moving *m, const struct record *from)
 
     if (!e) {
         r.body = copy(&at, from->body);
+        r.id = copy(&at, from->id);
         r.key = copy(&at, from->key);
         r.content_type = copy(&at, from->content_type);
         r.attributes = copy_attributes(&at, from->attributes);
@@ -170,6 +171,6 @@ void redrive_submit(struct writer *w, struct redrive *c)
 {
     c->job.run = redrive_run;
     c->job.done = redrive_done;
-    c->job.cost = 1 << 20;
+    c->job.cost = 4096 + 256 * (size_t)(c->limit < STEPS_MAX ? c->limit : STEPS_MAX);
     writer_submit(w, &c->job);
 }

@@ -149,9 +149,10 @@ static void wake_readers(struct writer *w)
 
 /* ---- a turn ---- */
 
-static void note_pages(struct writer *w)
+static void note_pages(struct writer *w, const struct turn *t)
 {
-    size_t bytes = w->turn_pages_bytes + sweep_pages_bytes(&w->sweep);
+    size_t bytes = w->turn_pages_bytes + sweep_pages_bytes(&w->sweep) +
+                   2 * (size_t)t->copied_bytes;
 
     if (bytes > atomic_load(&w->pages_bytes))
         atomic_store(&w->pages_bytes, bytes);
@@ -300,7 +301,7 @@ static void take_turn(struct writer *w)
     if (!w->sweep_alone || w->again.first || clock_mono_ms() < w->pause_until_ms)
         take_jobs(w);
     e = transaction(w, &t);
-    note_pages(w);
+    note_pages(w, &t);
     if (e) {
         LOG_WARN("writer", "turn_failed", LOG_S("error", err_name(e)));
         sweep_look_again(&w->sweep);

@@ -71,7 +71,7 @@ MUST_CHECK enum err writer_start(const struct writer_options *o, struct writer *
 /* Any thread: memory of the store's changed pages in the largest turn so far. LMDB keeps
  * pages for the next transaction, so it does not fall. An estimate, from above: twice what
  * the turn's jobs cost and 12 KiB for each of them, 2 KiB for each record taken out by a
- * sweep, and never more than the line's limit. */
+ * sweep, twice what was copied, and never more than the line's limit. */
 size_t writer_pages_bytes(struct writer *w);
 
 /* Finishes every job submitted so far, then ends the thread. */

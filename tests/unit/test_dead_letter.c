@@ -1,7 +1,9 @@
 /* What a subscription gives up, and where it goes. */
 #include "delivery_fixture.h"
 
+#include "config.h"
 #include "dead_letter.h"
+#include "redrive.h"
 
 TestSuite(dead_letter, .init = given_a_writer, .fini = remove_data_dir);
 
@@ -83,5 +85,61 @@ Test(dead_letter, many_large_ones_are_given_up_in_several_turns)
         a_turn_passes();
     cr_assert(eq(u64, state("dead").live, 10));
     cr_assert(eq(u64, as_it_is().counters.dead, 10));
+    cr_assert(ge(sz, writer_pages_bytes(writer), 2 * 3 * strlen(body))); /* three in a turn */
+    then_everything_is_given_back();
+}
+
+/* The writer's line has room for a batch twice: as it came, and as pages. */
+Test(dead_letter, where_batches_are_small_fewer_are_given_up_in_a_turn)
+{
+    const struct config small = { .max_batch_bytes = 64 << 10 };
+    struct turn t = { .config = &small, .copied_bytes = 1 };
+
+    cr_assert(not(dead_letter_turn_is_full(&t, (32 << 10) - 1)));
+    cr_assert(dead_letter_turn_is_full(&t, 32 << 10));
+    t.config = NULL;
+    cr_assert(not(dead_letter_turn_is_full(&t, (1 << 20) - 1)));
+    cr_assert(dead_letter_turn_is_full(&t, 1 << 20));
+    t = (struct turn){ .config = &small };
+    cr_assert(not(dead_letter_turn_is_full(&t, 1 << 20))); /* one alone always */
+}
+
+static const char *id_at(const char *topic_name, uint64_t offset)
+{
+    static char text[RECORD_ID_MAX + 1];
+    uint64_t id = state(topic_name).id;
+    struct store_entry m;
+
+    OK(ops->read_begin(reader, 1));
+    OK(ops->read_seek(reader, id, offset, &m));
+    cr_assert(eq(u64, m.offset, offset));
+    snprintf(text, sizeof text, "%.*s", (int)m.record.id.len, (const char *)m.record.id.data);
+    ops->read_end(reader);
+    return text;
+}
+
+static unsigned redriven(void)
+{
+    struct redrive c = { .name = "s", .name_len = 1, .limit = 10 };
+
+    c.job.home = &loop_mail;
+    c.job.letter.open = home;
+    redrive_submit(writer, &c);
+    deliver(1);
+    OK(c.outcome);
+    return c.moved;
+}
+
+Test(dead_letter, has_the_id_of_its_message_there_and_back)
+{
+    struct publish *p = message("t", "a");
+
+    given_a_subscription(dying_at(0));
+    p->one.id = bytes_str("urn:uuid:1");
+    OK(sent(p, NULL));
+    DONE(settle(SETTLE_REJECT, one()));
+    cr_assert(eq(str, (char *)id_at("dead", 0), "urn:uuid:1"));
+    cr_assert(eq(u32, redriven(), 1));
+    cr_assert(eq(str, (char *)id_at("t", 1), "urn:uuid:1"));
     then_everything_is_given_back();
 }
