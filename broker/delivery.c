@@ -3,7 +3,11 @@
  *  1. With ordering by key, of each key only the lowest offset is not HELD.
  *  2. What is READY or HELD is due when the message expires, what is LEASED or WAITING when
  *     that ends. So a subscription that nobody asks any more is emptied by the sweep as its
- *     messages expire.
+ *     messages expire. What is HELD and delayed is due at its time first; whoever lets it go
+ *     before sees by that how long it is still to wait.
+ *  3. What is HELD or WAITING are at most SUBSCRIPTION_HELD_MAX, and what max_in_flight lets
+ *     out beside them: at the bound nothing new is taken from the log, and whatever leaves
+ *     them wakes those who receive.
  */
 #include "delivery.h"
 
@@ -26,7 +30,8 @@ static void leaves(struct turn *t, const struct sub_state *sub, const struct del
     if (d->state == DELIVERY_LEASED &&
         sub->in[DELIVERY_LEASED] >= sub->settings.max_in_flight)
         wake(t, sub);
-    if (d->state == DELIVERY_HELD && sub->in[DELIVERY_HELD] >= SUBSCRIPTION_HELD_MAX)
+    if ((d->state == DELIVERY_HELD || d->state == DELIVERY_WAITING) &&
+        subscription_set_aside(sub) >= SUBSCRIPTION_HELD_MAX)
         wake(t, sub);
 }
 
@@ -103,28 +108,44 @@ enum err delivery_lease(struct turn *t, struct sub_state *sub, const struct stor
     return change(t, sub, before, d);
 }
 
+/* Is one of its key on its way? */
+static enum err is_behind(struct turn *t, const struct sub_state *sub, uint64_t key,
+                          bool *behind)
+{
+    uint64_t first;
+    enum err e = key ? t->ops->subs->first_of_key(t->store, sub, key, &first) : ERR_NOT_FOUND;
+
+    *behind = !e;
+    return e && e != ERR_NOT_FOUND ? turn_spoil(t, e) : ERR_OK;
+}
+
 enum err delivery_hold(struct turn *t, struct sub_state *sub, const struct store_entry *m,
                        bool *held)
 {
+    bool early = m->record.deliver_ms > t->now_ms, behind;
     struct delivery d = { .offset = m->offset,
-                          .state = DELIVERY_HELD,
-                          .due_ms = m->record.expires_ms,
+                          .due_ms = early ? m->record.deliver_ms : m->record.expires_ms,
                           .expires_ms = m->record.expires_ms,
                           .key = key_of(t, sub, &m->record) };
-    uint64_t first;
-    enum err e;
+    enum err e = is_behind(t, sub, d.key, &behind);
 
-    *held = false;
-    if (!d.key)
-        return ERR_OK;
-    e = t->ops->subs->first_of_key(t->store, sub, d.key, &first);
-    if (e)
-        return e == ERR_NOT_FOUND ? ERR_OK : turn_spoil(t, e);
-    *held = true;
-    return change(t, sub, NULL, &d);
+    *held = !e && (early || behind);
+    d.state = behind ? DELIVERY_HELD : DELIVERY_WAITING;
+    return *held ? change(t, sub, NULL, &d) : e;
 }
 
 /* ---- back ---- */
+
+/* What was held is not any more: it is ready, or waits for its time. */
+static enum err let_go(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    struct delivery after = *d;
+
+    if (d->due_ms == d->expires_ms || d->due_ms <= t->now_ms)
+        return make_ready(t, sub, d);
+    after.state = DELIVERY_WAITING;
+    return change(t, sub, d, &after);
+}
 
 static enum err next_of_key(struct turn *t, struct sub_state *sub, uint64_t key)
 {
@@ -141,7 +162,7 @@ static enum err next_of_key(struct turn *t, struct sub_state *sub, uint64_t key)
         return ERR_OK;
     if (e)
         return turn_spoil(t, e);
-    return d.state == DELIVERY_HELD ? make_ready(t, sub, &d) : ERR_OK;
+    return d.state == DELIVERY_HELD ? let_go(t, sub, &d) : ERR_OK;
 }
 
 enum err delivery_finish(struct turn *t, struct sub_state *sub, const struct delivery *d)
@@ -226,6 +247,15 @@ enum err delivery_take_back(struct turn *t, struct sub_state *sub, const struct 
 
 /* ---- what time does ---- */
 
+/* It may be handed out now, as far as its own time goes. */
+static enum err held_on(struct turn *t, struct sub_state *sub, const struct delivery *d)
+{
+    struct delivery after = *d;
+
+    after.due_ms = d->expires_ms;
+    return change(t, sub, d, &after);
+}
+
 static enum err time_over(struct turn *t, struct sub_state *sub, const struct delivery *d)
 {
     struct store_entry m;
@@ -240,6 +270,10 @@ static enum err time_over(struct turn *t, struct sub_state *sub, const struct de
                               delivery_backoff_ms(&sub->settings, d->deliveries));
     case DELIVERY_WAITING:
         return d->dying ? delivery_give_up(t, sub, d, d->dying) : make_ready(t, sub, d);
+    case DELIVERY_HELD:
+        if (d->due_ms != d->expires_ms)
+            return held_on(t, sub, d);
+        /* fall through */
     default: /* due when it expires, and that was looked at */
         return turn_spoil(t, ERR_CORRUPT);
     }

@@ -9,6 +9,9 @@
  * With ordering by key a message is handed out only when the one before it of the same key
  * is finished: the others are held, and each that is finished makes the next one ready.
  *
+ * A message that is not to be handed out before a time waits for it, as one that is tried again
+ * does, and has been handed out 0 times. Those of its key behind it are held.
+ *
  * What may give a message up may say ERR_BUSY: this turn can copy no more dead letters; nothing
  * was changed.
  *
@@ -29,7 +32,8 @@ MUST_CHECK enum err delivery_lease(struct turn *t, struct sub_state *sub,
                                    const struct delivery *before, int64_t until_ms,
                                    struct delivery *d);
 
-/* A new message: must it wait for another one of its key? Then it is held from now on. */
+/* A new message: must it wait, for its time or for another one of its key? Then it does from
+ * now on. */
 MUST_CHECK enum err delivery_hold(struct turn *t, struct sub_state *sub,
                                   const struct store_entry *m, bool *held);
 

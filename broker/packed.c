@@ -68,6 +68,13 @@ static bool take_attributes(struct bytes *fields, struct packed_message *m)
 static const char json_type[] = "application/json";
 static const char text_type[] = "text/plain; charset=utf-8";
 
+static bool take_delay(struct bytes *fields, enum packed_delay_kind kind,
+                       struct packed_message *m)
+{
+    m->delay.kind = kind;
+    return take_varint(fields, &m->delay.ms);
+}
+
 static bool take_field(struct bytes *fields, struct packed_message *m)
 {
     uint8_t tag = *(const uint8_t *)fields->data;
@@ -86,6 +93,10 @@ static bool take_field(struct bytes *fields, struct packed_message *m)
     case PACKED_TTL_MS:
         m->has_ttl = true;
         return take_varint(fields, &m->ttl_ms);
+    case PACKED_DELIVER_AFTER_MS:
+        return take_delay(fields, PACKED_DELAY_AFTER, m);
+    case PACKED_DELIVER_AT_MS:
+        return take_delay(fields, PACKED_DELAY_UNTIL, m);
     case PACKED_JSON:
         m->content_type = bytes_str(json_type);
         return true;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "topic_change.h"
 #include "metrics.h"
+#include "publish_delay.h"
 #include "publish_once.h"
 
 #include <assert.h>
@@ -73,7 +74,7 @@ static enum err check_quota(struct publish *p, struct turn *t, struct store_topi
     return e == ERR_FULL ? refuse(p, PUBLISH_QUOTA, e) : e;
 }
 
-static int64_t expiry(uint64_t ttl_ms, int64_t now_ms)
+int64_t publish_expiry(uint64_t ttl_ms, int64_t now_ms)
 {
     return ttl_ms > (uint64_t)(INT64_MAX - now_ms) ? 0 : now_ms + (int64_t)ttl_ms;
 }
@@ -142,7 +143,8 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
     uint64_t ttl_ms =
         publish_ttl(p->topic_ttl_ms, p->default_ttl_ms, says->has_ttl, says->ttl_ms);
     struct record r = { .time_ms = t->now_ms,
-                        .expires_ms = expiry(ttl_ms, t->now_ms),
+                        .expires_ms = publish_expiry(ttl_ms, t->now_ms),
+                        .deliver_ms = publish_deliver_ms(publish_delay_of(p, m), t->now_ms),
                         .id = m->id,
                         .key = m->key,
                         .content_type = m->content_type,
@@ -156,6 +158,7 @@ static enum err append_one(struct publish *p, struct turn *t, struct store_topic
         return e;
     p->time_ms = r.time_ms;
     p->expires_ms = r.expires_ms;
+    p->deliver_ms = r.deliver_ms;
     p->ttl_ms = ttl_ms;
     if (r.expires_ms)
         turn_due(t, r.expires_ms);
@@ -197,6 +200,8 @@ static enum err publish_run(struct job *j, struct turn *t)
     e = check_next(p, t);
     if (!e)
         e = publish_once_room(p, t);
+    if (!e)
+        e = publish_delay_check(p, t);
     if (!e)
         e = find_topic(p, t, &topic);
     if (e)

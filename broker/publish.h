@@ -25,7 +25,7 @@
  * batch and its own, together, as packed. */
 #define PUBLISH_SHARED_MAX 12288u
 
-enum publish_refusal { /* why outcome is ERR_FULL, ERR_NOT_FOUND or ERR_EXISTS */
+enum publish_refusal { /* why outcome is ERR_FULL, ERR_NOT_FOUND, ERR_EXISTS, ERR_BAD_INPUT */
     PUBLISH_FINE = 0,
     PUBLISH_STORE_FULL,
     PUBLISH_QUOTA,
@@ -33,6 +33,13 @@ enum publish_refusal { /* why outcome is ERR_FULL, ERR_NOT_FOUND or ERR_EXISTS *
     PUBLISH_KEY_REUSED, /* its key is of another publish (publish_once.h) */
     PUBLISH_KEYS_FULL,  /* as many keys as there may be */
     PUBLISH_NEXT_DIFFERS, /* has_if_next, and the next offset is another one: `next` */
+    PUBLISH_DELAY_TOO_LONG, /* ERR_BAD_INPUT, as the next: `late` */
+    PUBLISH_NEVER_DELIVERED, /* it would expire before it may be delivered */
+};
+
+struct publish_late { /* the message that is refused for its delay */
+    uint64_t index; /* in the batch */
+    int64_t deliver_ms, expires_ms;
 };
 
 struct publish_once { /* see publish_once.h */
@@ -52,13 +59,14 @@ struct publish {
     uint8_t *body;       /* owned: the body of `one`, or the packed batch */
     size_t body_len;
     struct grant grant;  /* pays for all of it */
-    /* The message. Of a batch: its ttl, for all that have none; and attributes that every
+    /* The message. Of a batch: its ttl and delay, for all that have none; and attributes that every
      * message gets behind its own, but for those that it has, and for one whose attributes
      * would be more than PUBLISH_SHARED_MAX then. A single
      * one may have an id of up to RECORD_ID_MAX bytes, which fetch_find_id finds. */
     struct packed_message one;
     uint64_t blob_id, blob_size; /* not 0: the body of `one` was streamed */
     bool batch;
+    bool delayed;         /* a batch of which some may have a delay: all are looked at first */
     uint64_t count;       /* messages in the batch */
     uint64_t total_bytes; /* of their bodies */
     uint64_t default_ttl_ms;
@@ -76,7 +84,9 @@ struct publish {
     uint64_t next; /* PUBLISH_NEXT_DIFFERS: the topic's next offset */
     int64_t time_ms, expires_ms; /* of the (last) message */
     uint64_t ttl_ms;             /* in force for it; UINT64_MAX: none */
+    int64_t deliver_ms;          /* of a single message that is delayed; else 0 */
     struct quota_refusal quota;  /* PUBLISH_QUOTA: which limit */
+    struct publish_late late;
     int64_t submitted_us;
 };
 
@@ -84,6 +94,9 @@ struct publish {
  * broker's default stands in (a default, not a cap). UINT64_MAX: never expires. */
 uint64_t publish_ttl(uint64_t topic_ttl_ms, uint64_t default_ttl_ms, bool has_ttl,
                      uint64_t ttl_ms);
+
+/* The same as a time: the first moment at which it has expired. 0: never. */
+int64_t publish_expiry(uint64_t ttl_ms, int64_t now_ms);
 
 /* Takes p over until its letter arrives. The caller has set p->writer, p->job.home and
  * p->job.letter.open. The ticket is that of the request which was admitted (rate.h), and

@@ -1,6 +1,7 @@
 #include "publish_once.h"
 
 #include "metrics.h"
+#include "publish_delay.h"
 
 /* Two rows with the key, and what they share their pages with. */
 #define RECEIPT_BYTES 128u
@@ -29,6 +30,7 @@ enum err publish_replay(struct publish *p, const struct receipt *r)
     p->time_ms = r->time_ms;
     p->expires_ms = r->expires_ms;
     p->ttl_ms = r->ttl_ms;
+    p->deliver_ms = publish_deliver_ms(&p->one.delay, r->time_ms); /* as it was: same print */
     p->replayed = true;
     metric_add(METRIC_REPLAYS, 1);
     return ERR_OK;

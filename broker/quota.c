@@ -180,17 +180,26 @@ enum err quota_new_topic(struct turn *t, struct bytes name, const struct quota_n
     return need->messages && passes_holders(&h, need, nothing, why) ? ERR_FULL : ERR_OK;
 }
 
-uint64_t quota_ttl(struct turn *t, struct store_topic *topic)
+static uint64_t ttl_of_holders(struct turn *t, struct store_topic *topic, struct bytes name)
 {
-    const struct topic_state *s = t->ops->topic_state(topic);
     uint64_t ttl_ms = 0;
     struct holders h;
 
-    if (s->settings.ttl_ms)
-        return s->settings.ttl_ms;
-    find_holders(t, topic, name_of(s), &h);
+    find_holders(t, topic, name, &h);
     for (unsigned i = 0; i < h.count; i++)
         if (h.of[i]->settings.ttl_ms)
             ttl_ms = h.of[i]->settings.ttl_ms;
     return ttl_ms;
+}
+
+uint64_t quota_ttl(struct turn *t, struct store_topic *topic)
+{
+    const struct topic_state *s = t->ops->topic_state(topic);
+
+    return s->settings.ttl_ms ? s->settings.ttl_ms : ttl_of_holders(t, topic, name_of(s));
+}
+
+uint64_t quota_new_topic_ttl(struct turn *t, struct bytes name)
+{
+    return ttl_of_holders(t, NULL, name);
 }

@@ -42,5 +42,7 @@ MUST_CHECK enum err quota_new_topic(struct turn *t, struct bytes name,
 
 /* The topic's own ttl, or else that of the narrowest namespace that has one; 0: none. */
 uint64_t quota_ttl(struct turn *t, struct store_topic *topic);
+/* The same for a topic of this name that is not there yet. */
+uint64_t quota_new_topic_ttl(struct turn *t, struct bytes name);
 
 #endif

@@ -3,7 +3,7 @@
 #include "delivery.h"
 #include "subscription.h"
 
-#define STEPS_MAX 1000u /* messages passed over in one turn: gone, or held */
+#define STEPS_MAX 1000u /* messages passed over in one turn: gone, held, or too early */
 
 struct pick { /* one run */
     struct receive *c;
@@ -103,13 +103,13 @@ static enum err take_one_new(struct pick *p)
     }
     if (e)
         return turn_spoil(p->t, e);
-    if (!fits(p, &m.record))
-        return ERR_OK;
+    e = delivery_hold(p->t, &p->sub, &m, &held);
+    if (e || (!held && !fits(p, &m.record)))
+        return e;
     p->sub.next = m.offset + 1;
     p->changed = true;
-    e = delivery_hold(p->t, &p->sub, &m, &held);
     p->steps += held;
-    return e || held ? e : give(p, &m, NULL);
+    return held ? ERR_OK : give(p, &m, NULL);
 }
 
 static enum err take(struct pick *p)

@@ -3,7 +3,7 @@
 bool subscription_may_give(const struct sub_state *sub, bool fresh)
 {
     return sub->in[DELIVERY_LEASED] < sub->settings.max_in_flight &&
-           (!fresh || sub->in[DELIVERY_HELD] < SUBSCRIPTION_HELD_MAX);
+           (!fresh || subscription_set_aside(sub) < SUBSCRIPTION_HELD_MAX);
 }
 
 static struct bytes name_of(const struct sub_state *sub)

@@ -11,8 +11,9 @@
 
 #define SUBSCRIPTIONS_MAX 100000u /* of all topics */
 
-/* Deliveries held behind others of their key. They lie on disk, and there they take about
- * 150 bytes each. With so many of them nothing new is handed out until some are settled. */
+/* Deliveries that are set aside: held behind others of their key, or waiting for their time,
+ * be it a message's own or because it is to be tried again. They lie on disk, and there they
+ * take about 150 bytes each. With so many of them nothing new is handed out until some go. */
 #define SUBSCRIPTION_HELD_MAX 100000u
 
 enum subscription_kind { SUBSCRIPTION_PUT, SUBSCRIPTION_SEEK, SUBSCRIPTION_DELETE };
@@ -39,6 +40,11 @@ struct subscription_change {
 };
 
 void subscription_submit(struct writer *w, struct subscription_change *c);
+
+static inline uint64_t subscription_set_aside(const struct sub_state *sub)
+{
+    return sub->in[DELIVERY_HELD] + sub->in[DELIVERY_WAITING];
+}
 
 /* May it hand out another message now, if there is one? `fresh`: one that was not handed
  * out before. Any thread. */

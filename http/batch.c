@@ -20,6 +20,8 @@
  *       N seconds are below 10^(d+3) ms, whose varint has n <= 1 + d bytes
  *   "ttl":"Nu",    u at most a day        9 + d + 1          1 + n          gains 3
  *       below 10^(d+8) ms, n <= 4 + d bytes
+ *   "deliver_after" is longer than "ttl"
+ *   "deliver_at":"T",  T of 20 at least   36                 1 + 9          gains 26
  *   "attributes":{                        14                 0              gains 14
  *     "N":"V",                            6 + N + V          1+2+3 + N + V  gains 0
  *       (BATCH_NAME_MAX, BATCH_VALUE_MAX); the last comma is the closing bracket
@@ -96,7 +98,7 @@ static enum err pack_element(struct batch_packer *p)
     p->out += PREFIX;
     p->body_tag = NULL;
     p->seen = 0;
-    p->typed = false;
+    p->typed = p->delayed = false;
     while (more && !e)
         e = pack_member(p, &more);
     return e ? e : finish_element(p);

@@ -2,12 +2,16 @@
  * batch - the body of a batch publish, turned into packed messages in place.
  *
  * Two forms: NDJSON, one object per line (empty lines are skipped, CRLF is fine); and
- * one JSON text, {"messages":[...]} or the array alone. Each object has data any JSON
- * value. A string is stored as its text, as text/plain; any other value as the bytes it
- * was written in, as application/json data_base64    instead of data: bytes, without a
- * content type and, if it likes, key, content_type (overrides the above), attributes
- * (an object of strings), ttl            a number of seconds or a duration string and
- * nothing else; no member twice. The answer is all messages or the first error.
+ * one JSON text, {"messages":[...]} or the array alone. Each object has
+ *   data           any JSON value. A string is stored as its text, as text/plain; any other
+ *                  value as the bytes it was written in, as application/json
+ *   data_base64    instead of data: bytes, without a content type
+ * and, if it likes,
+ *   key, content_type (overrides the above), attributes (an object of strings)
+ *   ttl            a number of seconds or a duration string
+ *   deliver_after  likewise, or
+ *   deliver_at     a time of RFC 3339
+ * and nothing else; no member twice. The answer is all messages or the first error.
  *
  * The messages are packed (see packed.h) into the front of the very buffer that holds
  * the text, so a batch costs no memory beyond the bytes that were granted for its body.
@@ -42,6 +46,7 @@ struct batch_result {
     size_t count;
     size_t packed_len;   /* the messages are buf[0..packed_len) */
     uint64_t body_bytes; /* of all messages */
+    bool delayed;        /* some of them say when they are to be delivered */
 
     /* After an error: the element, counted from 0 (the number of those before it, when
      * the trouble is between elements); the place in the body, in bytes; and a sentence

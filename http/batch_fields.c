@@ -115,6 +115,13 @@ static enum err pack_key(struct batch_packer *p, struct bytes raw, enum span_kin
     return ERR_OK;
 }
 
+static void put_ms(struct batch_packer *p, enum packed_tag tag, uint64_t ms)
+{
+    assert(p->out + 1 + varint_len(ms) <= (const uint8_t *)p->at.data);
+    *p->out++ = (uint8_t)tag;
+    p->out += varint_put(p->out, ms);
+}
+
 static enum err pack_ttl(struct batch_packer *p, struct bytes raw, enum span_kind kind)
 {
     struct bytes text = raw;
@@ -125,10 +132,45 @@ static enum err pack_ttl(struct batch_packer *p, struct bytes raw, enum span_kin
         return batch_bad(
             p, raw.data,
             "\"ttl\" must be a duration such as \"5m\" or a number of seconds");
-    assert(p->out + 1 + varint_len(ms) <= (const uint8_t *)p->at.data);
-    *p->out++ = PACKED_TTL_MS;
-    p->out += varint_put(p->out, ms);
+    put_ms(p, PACKED_TTL_MS, ms);
     return ERR_OK;
+}
+
+static enum err put_delay(struct batch_packer *p, struct bytes raw, enum packed_tag tag,
+                          uint64_t ms)
+{
+    if (p->delayed)
+        return batch_bad(p, raw.data,
+                         "either \"deliver_after\" or \"deliver_at\", not both");
+    p->delayed = p->result->delayed = true;
+    put_ms(p, tag, ms);
+    return ERR_OK;
+}
+
+static enum err pack_deliver_after(struct batch_packer *p, struct bytes raw,
+                                   enum span_kind kind)
+{
+    struct bytes text = raw;
+    uint64_t ms;
+
+    if ((kind != SPAN_NUMBER && !text_of(raw, kind, &text)) ||
+        !text_parse_duration(text, &ms))
+        return batch_bad(p, raw.data,
+                         "\"deliver_after\" must be a duration such as \"30s\" or a number "
+                         "of seconds");
+    return put_delay(p, raw, PACKED_DELIVER_AFTER_MS, ms);
+}
+
+static enum err pack_deliver_at(struct batch_packer *p, struct bytes raw,
+                                enum span_kind kind)
+{
+    struct bytes text;
+    int64_t ms;
+
+    if (!text_of(raw, kind, &text) || !text_parse_time(text, &ms))
+        return batch_bad(p, raw.data,
+                         "\"deliver_at\" must be a time such as \"2026-11-21T10:30:00Z\"");
+    return put_delay(p, raw, PACKED_DELIVER_AT_MS, ms > 0 ? (uint64_t)ms : 0);
 }
 
 static bool is_printable(struct bytes t)
@@ -156,13 +198,6 @@ static enum err pack_content_type(struct batch_packer *p, struct bytes raw,
     p->typed = true;
     put(p, PACKED_CONTENT_TYPE, type);
     return ERR_OK;
-}
-
-static enum err refuse_delay(struct batch_packer *p, struct bytes raw,
-                             enum span_kind kind)
-{
-    (void)kind;
-    return batch_bad(p, raw.data, "\"deliver_after\" is not supported yet");
 }
 
 /* ---- attributes ---- */
@@ -262,7 +297,8 @@ static const struct member {
     { "ttl", pack_ttl },
     { "attributes", pack_attributes },
     { "content_type", pack_content_type },
-    { "deliver_after", refuse_delay },
+    { "deliver_after", pack_deliver_after },
+    { "deliver_at", pack_deliver_at },
 };
 #define MEMBERS (sizeof members / sizeof members[0])
 

@@ -24,6 +24,7 @@ struct batch_packer {
     uint8_t *body_tag;         /* NULL: no body yet */
     enum packed_tag body_kind; /* what *body_tag becomes unless typed */
     bool typed;                /* it says its content type */
+    bool delayed;              /* it says when it is to be delivered */
     unsigned seen;             /* its members so far, as batch_field counts them */
 };
 

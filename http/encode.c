@@ -93,6 +93,10 @@ void encode_message(struct out *o, uint64_t offset, const struct record *r,
         out_text(o, ",\"expires_at\":");
         out_time(o, r->expires_ms);
     }
+    if (r->deliver_ms) {
+        out_text(o, ",\"deliver_at\":");
+        out_time(o, r->deliver_ms);
+    }
     if (r->key.len) {
         out_text(o, ",\"key\":");
         out_str(o, r->key);

@@ -1,11 +1,11 @@
 /*
  * encode - a stored message as the JSON object of the read API.
  *
- *   {"offset":42,"id":"...","time":"...","expires_at":"...","key":"...",
+ *   {"offset":42,"id":"...","time":"...","expires_at":"...","deliver_at":"...","key":"...",
  *    "content_type":"...","attributes":{"n":"v"},"data":...}
  *
- * expires_at is left out for a message that never expires, id, key and attributes
- * when there is none. The body is one of "data": its own JSON text, unchanged, when its
+ * expires_at is left out for a message that never expires, deliver_at for one that was not
+ * delayed, id, key and attributes when there is none. The body is one of "data": its own JSON text, unchanged, when its
  * content type is JSON and its bytes are exactly one valid JSON text (span_is_json);
  * else a string when they are UTF-8; "data_base64": any other bytes; "href" and "size":
  * a body that is not given inline.

@@ -79,6 +79,8 @@ static void put_names(struct out *o, uint64_t offset, const struct record *r)
     put_time(o, "Message-Time", r->time_ms);
     if (r->expires_ms)
         put_time(o, "Message-Expires-At", r->expires_ms);
+    if (r->deliver_ms)
+        put_time(o, "Deliver-At", r->deliver_ms);
     put(o, "Message-Id", r->id);
     put(o, "Message-Key", r->key);
     while (attribute_next(&attributes, &name, &value))

@@ -40,6 +40,10 @@ static void write_answer(struct out *o, const struct publish *p)
         out_text(o, ",\"expires_at\":");
         out_time(o, p->expires_ms);
     }
+    if (p->deliver_ms) {
+        out_text(o, ",\"deliver_at\":");
+        out_time(o, p->deliver_ms);
+    }
     out_text(o, "}\n");
 }
 
@@ -200,7 +204,8 @@ static bool fill(struct request *r, struct publish *p)
     p->one = (struct packed_message){ .key = h.key,
                                       .content_type = h.content_type,
                                       .has_ttl = h.has_ttl,
-                                      .ttl_ms = h.ttl_ms };
+                                      .ttl_ms = h.ttl_ms,
+                                      .delay = h.delay };
     to = put(to, &p->one.key);
     to = put(to, &p->one.content_type);
     take_conditions(p, &h);
@@ -370,6 +375,7 @@ static bool fill_batch(struct request *r, struct publish *p)
     take_conditions(p, &h);
     p->one = (struct packed_message){ .has_ttl = h.has_ttl,
                                       .ttl_ms = h.ttl_ms,
+                                      .delay = h.delay,
                                       .content_type = h.content_type };
     once_print(r, p);
     p->one.content_type = bytes_of(NULL, 0); /* the messages have their own */
@@ -394,6 +400,7 @@ static void send_batch(struct request *r, struct publish *p)
     p->body_len = result.packed_len;
     p->count = result.count;
     p->total_bytes = result.body_bytes;
+    p->delayed = result.delayed || p->one.delay.kind;
     door_submit(r, p, came_home);
 }
 

@@ -210,7 +210,8 @@ static void share_out(struct request *r, uint64_t open)
 }
 
 /* What may be handed out next. ERR_NOT_FOUND: nothing now. One that is READY may be gone
- * from the log: the job sees to that, and needs hardly any room for it. */
+ * from the log, and one that is new may be delayed: the job sees to that, sets it aside, and
+ * needs hardly any room for it. What it has set aside is not looked at again. */
 static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t *room)
 {
     bool ready = sub->in[DELIVERY_READY] && subscription_may_give(sub, false);
@@ -226,7 +227,7 @@ static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t
     f->positioned = false;
     if (!e)
         e = fetch_next(f, offset, &m);
-    if (!e)
+    if (!e && (ready || m.record.deliver_ms <= f->now_ms))
         *room = receive_answer_room(&m.record);
     return ready && e == ERR_NOT_FOUND ? ERR_OK : e;
 }

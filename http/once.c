@@ -162,5 +162,9 @@ void once_print(struct request *r, struct publish *p)
     add_field(&h, p->one.key);
     add_field(&h, p->one.content_type);
     add_attributes(&h, secret, p->one.attributes);
+    if (p->one.delay.kind) { /* else as before there were any: receipts outlive programs */
+        add_number(&h, p->one.delay.kind);
+        add_number(&h, p->one.delay.ms);
+    }
     siphash128_end(&h, p->once.print);
 }

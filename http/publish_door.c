@@ -5,6 +5,7 @@
 #include "broker.h"
 #include "hold.h"
 #include "metrics.h"
+#include "publish_delay.h"
 #include "publish_once.h"
 #include "quotas.h"
 
@@ -106,6 +107,25 @@ void door_next_differs(struct request *r, struct bytes topic, uint64_t next)
                        (int)topic.len, (const char *)topic.data, (unsigned long long)next);
 }
 
+static void refused_for_delay(struct request *r, const struct publish *p)
+{
+    char deliver[TEXT_TIME_LEN + 1], expires[TEXT_TIME_LEN + 1];
+
+    text_format_time(deliver, p->late.deliver_ms);
+    text_format_time(expires, p->late.expires_ms);
+    if (p->refusal == PUBLISH_DELAY_TOO_LONG)
+        reply_problem_with(r, PROBLEM_DELAY_TOO_LONG, p->batch ? "index" : NULL, p->late.index,
+                           "A message can be delayed for %llu days at most, and this one until "
+                           "%s. Nothing was stored.",
+                           (unsigned long long)PUBLISH_DELAY_MAX_MS / 86400000, deliver);
+    else
+        reply_problem_with(r, PROBLEM_NEVER_DELIVERED, p->batch ? "index" : NULL,
+                           p->late.index,
+                           "The message is to be delivered at %s, and by its ttl, or its "
+                           "topic's, it expires at %s. Nothing was stored.",
+                           deliver, expires);
+}
+
 static void refused(struct request *r, struct publish *p)
 {
     if (p->refusal == PUBLISH_QUOTA)
@@ -113,7 +133,7 @@ static void refused(struct request *r, struct publish *p)
     else if (p->refusal == PUBLISH_KEY_REUSED)
         reply_problem(r, PROBLEM_IDEMPOTENCY_KEY_REUSED,
                       "In this topic the Idempotency-Key stands for another publish: another "
-                      "body, or another type, key, TTL or attribute. Nothing was stored.");
+                      "body, or another type, key, TTL, delay or attribute. Nothing was stored.");
     else if (p->refusal == PUBLISH_KEYS_FULL)
         reply_problem_with(r, PROBLEM_TOO_MANY_KEYS, "limit_keys", p->once.max_keys,
                            "There are as many Idempotency-Keys as there may be "
@@ -121,6 +141,8 @@ static void refused(struct request *r, struct publish *p)
                            "idempotency_window is over.");
     else if (p->refusal == PUBLISH_NEXT_DIFFERS)
         door_next_differs(r, p->topic, p->next);
+    else if (p->refusal == PUBLISH_DELAY_TOO_LONG || p->refusal == PUBLISH_NEVER_DELIVERED)
+        refused_for_delay(r, p);
     else if (p->refusal == PUBLISH_NO_TOPIC)
         reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
                       "Topic %.*s not found, and auto_create is off.", (int)p->topic.len,

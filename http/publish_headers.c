@@ -3,7 +3,6 @@
 #include "attribute.h"
 #include "base/text.h"
 #include "broker.h"
-#include "packed.h"
 #include "trace.h"
 
 #include <strings.h>
@@ -50,6 +49,38 @@ static void take_if_match(struct publish_headers *h, struct bytes value)
                       "If-Match takes the offset that the topic's next message is to get, in "
                       "quotation marks: \"41\".");
     h->has_if_match = true;
+}
+
+static bool parse_moment(struct bytes value, uint64_t *ms)
+{
+    int64_t time_ms;
+
+    if (!text_parse_time(value, &time_ms))
+        return false;
+    *ms = time_ms > 0 ? (uint64_t)time_ms : 0; /* long past either way */
+    return true;
+}
+
+/* One of the two, once. */
+static void take_delay(struct publish_headers *h, enum packed_delay_kind kind,
+                       struct bytes value)
+{
+    bool fine = kind == PACKED_DELAY_AFTER ? text_parse_duration(value, &h->delay.ms)
+                                           : parse_moment(value, &h->delay.ms);
+
+    if (h->delay.kind)
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      "Deliver-After or Deliver-At says when it is to be delivered: one of "
+                      "them, once.");
+    else if (!fine)
+        reply_problem(h->r, PROBLEM_BAD_HEADER,
+                      kind == PACKED_DELAY_AFTER
+                          ? "Deliver-After: %.*s is not a number of seconds, nor a duration "
+                            "such as 500ms, 30s, 5m, 2h or 7d."
+                          : "Deliver-At: %.*s is not a time of RFC 3339 such as "
+                            "2026-11-21T10:30:00Z.",
+                      (int)(value.len > 60 ? 60 : value.len), (const char *)value.data);
+    h->delay.kind = kind;
 }
 
 static void take_once(struct publish_headers *h, struct bytes value)
@@ -124,6 +155,10 @@ static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind, const cha
         h->content_type = bytes_str(value);
     else if (!strcasecmp(name, "TTL"))
         h->has_ttl = text_parse_duration(bytes_str(value), &h->ttl_ms);
+    else if (!strcasecmp(name, "Deliver-After"))
+        take_delay(h, PACKED_DELAY_AFTER, bytes_str(value));
+    else if (!strcasecmp(name, "Deliver-At"))
+        take_delay(h, PACKED_DELAY_UNTIL, bytes_str(value));
     else if (!strcasecmp(name, MHD_HTTP_HEADER_IF_MATCH))
         take_if_match(h, bytes_str(value));
     else if (!strcasecmp(name, "Idempotency-Key"))

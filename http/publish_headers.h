@@ -11,6 +11,7 @@
 #define SLUICE_PUBLISH_HEADERS_H
 
 #include "event.h"
+#include "packed.h"
 #include "request.h"
 
 struct publish_headers {
@@ -24,6 +25,7 @@ struct publish_headers {
     struct bytes trace; /* traceparent; empty: none that is fine */
     bool has_ttl;
     uint64_t ttl_ms;
+    struct packed_delay delay; /* Deliver-After, Deliver-At */
     char once[STORE_RECEIPT_KEY_MAX]; /* Idempotency-Key */
     size_t once_len;                  /* 0: none */
     bool has_if_match;

@@ -14,6 +14,8 @@
  *     "N":"V",  (the last: 1 less)    6 + N + V      1 + 2 + N + 2 + V  gains 1
  *   "eventTime":d,                    13 + d         20 + d             loses 7
  *   "sequenceId":d,                   14 + d         13 + d             gains 1
+ *   "deliverAt":d,                    13 + d         1 + d              gains 12
+ *   "deliverAfterMs":d,  as a time    18 + d         1 + 10             gains 8
  *
  * So nothing is lost in all: the tightest case, a payload of 2 MiB or more with both
  * numbers, fits exactly. This is why the attribute is called pulsar-seq, and no longer name.
@@ -31,7 +33,8 @@
 #include <strings.h>
 
 #define KEY_ROOM   (1 + 2 + CONFIG_KEY_MAX_BYTES)
-#define EXTRA_ROOM (KEY_ROOM + PULSAR_ATTRIBUTES_ROOM)
+#define DELAY_ROOM (1 + 10)
+#define EXTRA_ROOM (KEY_ROOM + PULSAR_ATTRIBUTES_ROOM + DELAY_ROOM)
 
 _Static_assert(CONFIG_ATTRIBUTES_MAX_BYTES + ATTRIBUTES_MAX * 5 +
                        2 * (3 + sizeof PULSAR_EVENT_TIME + 20) <=
@@ -57,10 +60,11 @@ struct packer {
     struct bytes at; /* what is not read yet */
     uint8_t *out;    /* where packing goes on; never past at.data */
 
-    /* Of the message at hand: its key and its attributes, packed. */
+    /* Of the message at hand: its key, its attributes and its delay, packed. */
     uint8_t extra[EXTRA_ROOM];
     size_t extra_len;
     size_t properties, property_bytes;
+    int64_t event_ms; /* eventTime; -1: none */
 };
 
 /* ---- what a message says; each answers NULL, or why the message is refused ---- */
@@ -170,9 +174,9 @@ static const char *take_numbers(struct packer *p, const struct pulsar_member *m)
     int64_t value;
 
     if (m[EVENT_TIME].kind != SPAN_NULL) {
-        if (!pulsar_integer(&m[EVENT_TIME], &value) || value < 0)
+        if (!pulsar_integer(&m[EVENT_TIME], &p->event_ms) || p->event_ms < 0)
             return "eventTime must be whole milliseconds since 1970";
-        put_number(p, PULSAR_EVENT_TIME, value);
+        put_number(p, PULSAR_EVENT_TIME, p->event_ms);
     }
     if (m[SEQUENCE_ID].kind != SPAN_NULL) {
         if (!pulsar_integer(&m[SEQUENCE_ID], &value))
@@ -182,11 +186,42 @@ static const char *take_numbers(struct packer *p, const struct pulsar_member *m)
     return NULL;
 }
 
-static bool is_now(const struct pulsar_member *m)
+static void put_delay(struct packer *p, enum packed_tag tag, uint64_t ms)
 {
-    int64_t value;
+    uint8_t *to = p->extra + p->extra_len;
 
-    return m->kind == SPAN_NULL || (pulsar_integer(m, &value) && value == 0);
+    *to++ = (uint8_t)tag;
+    p->extra_len += 1 + varint_put(to, ms);
+    p->packing->delayed = true;
+}
+
+/* Null is 0. */
+static bool take_ms(const struct pulsar_member *m, uint64_t *ms)
+{
+    int64_t value = 0;
+
+    if (m->kind != SPAN_NULL && (!pulsar_integer(m, &value) || value < 0))
+        return false;
+    *ms = (uint64_t)value;
+    return true;
+}
+
+/* After take_numbers. Times are below 2^63, so that two of them have a sum. */
+static const char *take_delay(struct packer *p, const struct pulsar_member *m)
+{
+    uint64_t at, after;
+
+    if (!take_ms(&m[DELIVER_AT], &at))
+        return "deliverAt must be whole milliseconds since 1970";
+    if (!take_ms(&m[DELIVER_AFTER], &after))
+        return "deliverAfterMs must be whole milliseconds";
+    if (at)
+        put_delay(p, PACKED_DELIVER_AT_MS, at);
+    else if (after && p->event_ms >= 0)
+        put_delay(p, PACKED_DELIVER_AT_MS, (uint64_t)p->event_ms + after);
+    else if (after)
+        put_delay(p, PACKED_DELIVER_AFTER_MS, after);
+    return NULL;
 }
 
 static const char *take_payload(const struct packer *p, const struct pulsar_member *m,
@@ -229,9 +264,7 @@ static const char *take_message(struct packer *p, const struct pulsar_member *m)
     const char *why;
 
     p->extra_len = p->properties = p->property_bytes = 0;
-    if (!is_now(&m[DELIVER_AT]) || !is_now(&m[DELIVER_AFTER]))
-        return "delayed delivery is not supported: send it without deliverAt and "
-               "deliverAfterMs";
+    p->event_ms = -1;
     why = take_payload(p, &m[PAYLOAD], &body);
     if (!why)
         why = take_key(p, &m[KEY]);
@@ -239,6 +272,8 @@ static const char *take_message(struct packer *p, const struct pulsar_member *m)
         why = take_properties(p, &m[PROPERTIES]);
     if (!why)
         why = take_numbers(p, m);
+    if (!why)
+        why = take_delay(p, m);
     if (!why)
         put_message(p, body);
     return why;

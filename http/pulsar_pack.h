@@ -7,7 +7,9 @@
  *   properties     an object of strings: attributes, see attribute.h
  *   eventTime      whole milliseconds: the attribute pulsar-event-time
  *   sequenceId     a whole number: the attribute pulsar-seq
- *   deliverAt, deliverAfterMs   0, or the message is refused: it could not be hidden
+ *   deliverAt      whole milliseconds: subscriptions do not hand it out before (publish_delay.h)
+ *   deliverAfterMs the same, counted from eventTime, or where that is missing from when it is
+ *                  stored; does not count where there is a deliverAt. 0 is none of either
  *
  * Other members are skipped. A message with something wrong is refused, alone, with a
  * reason; what is not an object, or too much of either, refuses the request.
@@ -36,6 +38,7 @@ struct pulsar_packing {
     size_t count;      /* messages packed */
     size_t packed_len; /* they are buf[0..packed_len) */
     uint64_t body_bytes;
+    bool delayed;      /* some of them */
     char reason[PULSAR_REASON_ROOM]; /* after an error */
 };
 

@@ -162,6 +162,7 @@ static enum err pack(struct request *r, struct publish *p,
     p->body_len = packing.packed_len;
     p->count = packing.count;
     p->total_bytes = packing.body_bytes;
+    p->delayed = packing.delayed;
     return ERR_OK;
 }
 

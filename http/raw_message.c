@@ -135,6 +135,10 @@ static void add_headers(struct request *r, const struct store_entry *m)
         text_format_time(time, m->record.expires_ms);
         reply_header(r, "Message-Expires-At", time);
     }
+    if (m->record.deliver_ms) {
+        text_format_time(time, m->record.deliver_ms);
+        reply_header(r, "Deliver-At", time);
+    }
     add_text(r, "Message-Id", m->record.id);
     add_text(r, "Message-Key", m->record.key);
     if (m->record.content_type.len)

@@ -29,6 +29,8 @@ struct request;
     X(BAD_SETTING, 400, false, "bad_setting", "Bad setting"      )                     \
     X(BAD_BATCH, 400, false, "bad_batch", "Bad batch")                                 \
     X(BAD_EVENT, 400, false, "bad_event", "Bad event")                                 \
+    X(DELAY_TOO_LONG, 400, false, "delay_too_long", "Delay too long")                  \
+    X(NEVER_DELIVERED, 400, false, "never_delivered", "Would expire before it is delivered") \
     X(UNAUTHORIZED, 401, false, "unauthorized", "Unauthorized")                        \
     X(RESERVED_TOPIC, 403, false, "reserved_topic", "Topic of the Mercure hub")        \
     X(FORBIDDEN, 403, false, "forbidden", "Forbidden")                                 \

@@ -15,6 +15,7 @@
  *      lmdb_check_subs.c.)
  *   9. Every record with an id has a row in the index of ids, and every row there has a
  *      record with that id.
+ *  10. No record is delayed until it has expired.
  */
 #include "lmdb_internal.h"
 #include "base/log.h"
@@ -130,6 +131,8 @@ static enum err check_record(const struct check *c, const struct topic_state *t,
         return broken(c, "a message that will never expire", t->id, at->offset);
     if (at->record.id.len && !has_id_row(c, t->id, at))
         return broken(c, "an id that will never be found", t->id, at->offset);
+    if (at->record.expires_ms && at->record.deliver_ms >= at->record.expires_ms)
+        return broken(c, "a message that expires before its time", t->id, at->offset);
     return at->record.blob_id ? check_blob(c, t->id, &at->record) : ERR_OK;
 }
 

@@ -143,9 +143,9 @@ static enum err write_version(struct store *s)
                         bytes_of(version, sizeof version));
 }
 
-/* All that older versions have is still read, and none of it has an id to be indexed: only
- * the number has to change. An older program would take records that we write for damaged,
- * or leave ids behind. */
+/* All that older versions have is still read, and nothing in a store before version 3 has an
+ * id to be indexed: only the number has to change. An older program would take records that we
+ * write for damaged, leave ids behind, or hand out what is delayed. */
 static enum err check_version(struct store *s)
 {
     MDB_val key = val_of("format", 6), found;

@@ -1,12 +1,13 @@
 /*
  * The layout, see FORMAT.md: version, flags, then what the flags announce, then the
- * body. Times are kept as varints and the expiry as its distance from the time, so a
+ * body. Times are kept as varints and the others as their distance from the first, so a
  * short message with a usual TTL costs 11 bytes more than its body.
  */
 #include "record.h"
 
-#define VERSION    1 /* of a record without an id */
-#define VERSION_ID 2 /* the same, and bit 7 of the flags is HAS_ID */
+#define VERSION      1 /* of a record without an id */
+#define VERSION_ID   2 /* the same, and bit 7 of the flags is HAS_ID */
+#define VERSION_MORE 3 /* the same, and a second byte of flags, which are not all 0 */
 
 enum {
     HAS_EXPIRY = 1 << 0,
@@ -17,6 +18,11 @@ enum {
     TYPE_MASK = 7 << TYPE_SHIFT,
     TYPE_TEXT = 7,
     HAS_ID = 1 << 7, /* not in VERSION */
+};
+
+enum { /* in the second byte */
+    HAS_DELIVERY = 1 << 0,
+    MORE_KNOWN = HAS_DELIVERY,
 };
 
 /* The position is on disk: only add at the end, and never more than TYPE_TEXT entries.
@@ -41,9 +47,9 @@ static unsigned type_code(struct bytes type)
 }
 
 /* Modulo 2^64, so that any pair of times survives. */
-static uint64_t expiry_distance(const struct record *r)
+static uint64_t distance(const struct record *r, int64_t ms)
 {
-    return (uint64_t)r->expires_ms - (uint64_t)r->time_ms;
+    return (uint64_t)ms - (uint64_t)r->time_ms;
 }
 
 static size_t prefixed_len(struct bytes b)
@@ -65,7 +71,9 @@ size_t record_encoded_len(const struct record *r)
     size_t n = 2 + varint_len((uint64_t)r->time_ms);
 
     if (r->expires_ms)
-        n += varint_len(expiry_distance(r));
+        n += varint_len(distance(r, r->expires_ms));
+    if (r->deliver_ms)
+        n += 1 + varint_len(distance(r, r->deliver_ms));
     if (r->id.len)
         n += prefixed_len(r->id);
     if (r->key.len)
@@ -90,13 +98,17 @@ static uint8_t flags_of(const struct record *r)
 
 void record_encode(const struct record *r, uint8_t *out)
 {
-    uint8_t *p = out, flags = flags_of(r);
+    uint8_t *p = out, flags = flags_of(r), more = r->deliver_ms ? HAS_DELIVERY : 0;
 
-    *p++ = flags & HAS_ID ? VERSION_ID : VERSION;
+    *p++ = more ? VERSION_MORE : flags & HAS_ID ? VERSION_ID : VERSION;
     *p++ = flags;
+    if (more)
+        *p++ = more;
     p += varint_put(p, (uint64_t)r->time_ms);
     if (flags & HAS_EXPIRY)
-        p += varint_put(p, expiry_distance(r));
+        p += varint_put(p, distance(r, r->expires_ms));
+    if (more & HAS_DELIVERY)
+        p += varint_put(p, distance(r, r->deliver_ms));
     if (flags & HAS_ID)
         p += prefixed_put(p, r->id);
     if (flags & HAS_KEY)
@@ -133,19 +145,25 @@ static bool take(struct bytes *at, struct bytes *out)
     return true;
 }
 
-static bool take_times(struct bytes *at, uint8_t flags, struct record *r)
+static bool take_distance(struct bytes *at, const struct record *r, int64_t *ms)
+{
+    uint64_t v;
+
+    if (!take_varint(at, &v))
+        return false;
+    *ms = (int64_t)((uint64_t)r->time_ms + v);
+    return true;
+}
+
+static bool take_times(struct bytes *at, uint8_t flags, uint8_t more, struct record *r)
 {
     uint64_t v;
 
     if (!take_varint(at, &v))
         return false;
     r->time_ms = (int64_t)v;
-    if (!(flags & HAS_EXPIRY))
-        return true;
-    if (!take_varint(at, &v))
-        return false;
-    r->expires_ms = (int64_t)((uint64_t)r->time_ms + v);
-    return true;
+    return (!(flags & HAS_EXPIRY) || take_distance(at, r, &r->expires_ms)) &&
+           (!(more & HAS_DELIVERY) || take_distance(at, r, &r->deliver_ms));
 }
 
 static bool take_type(struct bytes *at, uint8_t flags, struct record *r)
@@ -176,24 +194,35 @@ static bool take_id(struct bytes *at, uint8_t flags, struct record *r)
            (take(at, &r->id) && r->id.len && r->id.len <= RECORD_ID_MAX);
 }
 
-/* An older program takes a record with an id for one of a version it does not know. */
-static bool is_known(const uint8_t *p)
+/* An older program takes a record with an id, or with more, for one of a version it does not
+ * know. Moves *at past the flags. */
+static bool take_flags(struct bytes *at, uint8_t *flags, uint8_t *more)
 {
-    return p[0] == VERSION_ID || (p[0] == VERSION && !(p[1] & HAS_ID));
+    const uint8_t *p = at->data;
+    size_t len = 2;
+
+    *more = 0;
+    if (at->len < len || !p[0] || p[0] > VERSION_MORE)
+        return false;
+    *flags = p[1];
+    if (p[0] == VERSION_MORE) {
+        if (at->len < ++len)
+            return false;
+        *more = p[2];
+    }
+    *at = bytes_of(p + len, at->len - len);
+    return p[0] == VERSION_MORE ? *more && !(*more & ~MORE_KNOWN)
+                                : p[0] == VERSION_ID || !(*flags & HAS_ID);
 }
 
 enum err record_decode(struct bytes stored, struct record *r)
 {
-    const uint8_t *p = stored.data;
-    struct bytes at;
-    uint8_t flags;
+    struct bytes at = stored;
+    uint8_t flags, more;
 
     memset(r, 0, sizeof *r);
-    if (stored.len < 2 || !is_known(p))
-        return ERR_CORRUPT;
-    flags = p[1];
-    at = bytes_of(p + 2, stored.len - 2);
-    if (!take_times(&at, flags, r) || !take_id(&at, flags, r) ||
+    if (!take_flags(&at, &flags, &more) || !take_times(&at, flags, more, r) ||
+        !take_id(&at, flags, r) ||
         (flags & HAS_KEY && !take(&at, &r->key)) || !take_type(&at, flags, r) ||
         (flags & HAS_ATTRIBUTES && !take(&at, &r->attributes)) || !take_body(&at, flags, r))
         return ERR_CORRUPT;

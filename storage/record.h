@@ -18,6 +18,7 @@
 struct record {
     int64_t time_ms;            /* when it was accepted; wall clock */
     int64_t expires_ms;         /* first moment it is no longer delivered; 0: never */
+    int64_t deliver_ms;         /* subscriptions do not hand it out before; 0: at once */
     struct bytes id;            /* what else it is known by; empty: none */
     struct bytes key;           /* empty: none */
     struct bytes content_type;  /* empty: application/octet-stream */

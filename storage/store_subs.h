@@ -10,7 +10,8 @@
  *            |               |  ^
  *            |               v  |
  *            |            WAITING --its time--> READY --> LEASED
- *            '--its key is on its way--> HELD --the one before is settled--> READY
+ *            |--its key is on its way--> HELD --the one before is settled--> READY
+ *            '--its time has not come--> WAITING
  *
  * A subscription names its topic, whatever life the topic is in: as offsets are never used
  * twice, it stands at the right place in a topic that was deleted and made again.
@@ -39,7 +40,7 @@ enum sub_ordering { SUB_ORDER_NONE, SUB_ORDER_KEY };
 
 enum delivery_state {
     DELIVERY_LEASED,  /* somebody has it, until due_ms */
-    DELIVERY_WAITING, /* to be tried again, at due_ms */
+    DELIVERY_WAITING, /* to be handed out, or tried again, at due_ms */
     DELIVERY_READY,   /* to be handed out again, before anything new */
     DELIVERY_HELD,    /* behind another one of its key */
     DELIVERY_STATES,
@@ -93,7 +94,7 @@ struct delivery {
     uint64_t offset;
     enum delivery_state state;
     uint32_t deliveries; /* times it was handed out */
-    int64_t due_ms;      /* when its state is over; 0: not by time */
+    int64_t due_ms;      /* when its state is over, or another time to look at it; 0: not by time */
     int64_t expires_ms;  /* the message's; 0: never */
     uint64_t key;        /* a hash of the message's; 0: no order to keep */
     uint8_t dying;       /* not 0: WAITING to be given up, for this reason (at most 15) */

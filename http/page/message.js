@@ -60,7 +60,8 @@ export function messageRow(topic, object) {
   const time = element("time", "", clock(m.time));
   row.dataset.offset = m.offset;
   time.dateTime = m.time;
-  time.title = m.time + (m.expires_at ? ", lives until " + m.expires_at : "");
+  time.title = m.time + (m.expires_at ? ", lives until " + m.expires_at : "") +
+    (m.deliver_at ? ", hidden from subscriptions until " + m.deliver_at : "");
   head.append(element("span", "offset", "#" + m.offset), time, element("span", "type", m.content_type));
   if (m.key !== undefined) head.append(element("span", "key", m.key));
   for (const [name, value] of Object.entries(m.attributes || {}))

@@ -28,8 +28,8 @@ def one(seed, steps):
     try:
         p = sub_model.play(broker, seed, steps)
         broker.stop()
-        print("ok      seed %d: %d steps, %d messages, %d acked, ordering %s, max_deliveries %d, proved %d times" % (
-            seed, steps, len(p.messages), p.acked, p.settings["ordering"], p.max_deliveries, p.proofs), flush=True)
+        print("ok      seed %d: %d steps, %d messages (%d delayed), %d acked, ordering %s, max_deliveries %d, proved %d times" % (
+            seed, steps, len(p.messages), p.delayed, p.acked, p.settings["ordering"], p.max_deliveries, p.proofs), flush=True)
         return True
     except Exception:
         traceback.print_exc()

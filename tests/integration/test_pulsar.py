@@ -2,6 +2,7 @@
 that Pulsar's own tests have for this API."""
 import json
 import os
+import time
 
 from sluicetest import BrokerTest, SoloBrokerTest, quote, until
 
@@ -76,11 +77,31 @@ class AsUpstream(Door, BrokerTest):
 
     def test_some_messages_fail_and_the_status_is_still_200(self):
         results = self.results({"messages": [
-            {"payload": "1"}, {"key": "no payload"}, {"payload": "2"}, {"payload": "3", "deliverAfterMs": 1000}]})
+            {"payload": "1"}, {"key": "no payload"}, {"payload": "2"}, {"payload": "3", "deliverAfterMs": -1}]})
         self.assertEqual(results, [
             self.stored(0), self.refused("payload is missing"), self.stored(1),
-            self.refused("delayed delivery is not supported: send it without deliverAt and deliverAfterMs")])
+            self.refused("deliverAfterMs must be whole milliseconds")])
         self.assertEqual(self.broker.data(self.full()), ["1", "2"])
+
+    def test_a_delayed_message_is_hidden_from_native_subscriptions(self):
+        self.broker.ask("PUT", "/v1/subscriptions/" + self.name, json.dumps({"topic": self.full()}))
+        at = int(time.time() + 3600) * 1000
+        self.assertEqual(self.results({"messages": [
+            {"payload": "a", "deliverAt": at}, {"payload": "b", "deliverAt": str(at), "eventTime": at},
+            {"payload": "c", "deliverAfterMs": 3600000}, {"payload": "d", "deliverAfterMs": 3600000, "eventTime": str(at)},
+            {"payload": "e", "deliverAfterMs": 3600000, "eventTime": 5}, {"payload": "f", "deliverAt": 0}]}),
+            [self.stored(i) for i in range(6)])
+        got = self.broker.ask("POST", "/v1/subscriptions/%s:receive" % self.name, "").json["messages"]
+        self.assertEqual([m["data"] for m in got], ["e", "f"])  # an hour after its event is long past
+        due = [m.get("deliver_at") for m in self.broker.read(self.full()).json["messages"]]
+        self.assertEqual((due[0], due[4], due[5]), (due[1], None, None))
+        self.assertLess(due[0], due[3])
+
+    def test_a_request_with_a_message_that_would_expire_first_stores_nothing(self):
+        self.broker.ask("PUT", "/v1/topics/" + quote(self.full()), '{"ttl":"1m"}')
+        a = self.produce({"messages": [{"payload": "a"}, {"payload": "b", "deliverAfterMs": 60000}]})
+        self.assertReason(a, 400, "expires at")
+        self.assertEqual(self.broker.topic(self.full())["accepted"], 0)
 
     def test_without_a_schema_payloads_are_strings(self):
         text = "zwölf \"x\" \\ \n\t\u0000 \U0001f600"

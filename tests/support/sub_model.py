@@ -5,8 +5,8 @@ Times are the broker's own (lease_expires), and a step has its moment somewhere 
 asked and being answered; where a lease ends in between, both outcomes are right. What was
 asked when the broker was killed may have been done or not, until it is seen.
 
-Always: what was acked never comes again; nothing comes before its time, or after its expiry; a
-lease that ended or was taken over settles nothing; deliveries are counted right; one message of
+Always: what was acked never comes again; nothing comes before its time, be it that of a retry or
+its own (deliver_at, also after a seek), or after its expiry; a lease that ended or was taken over settles nothing; deliveries are counted right; one message of
 a key at a time, in order. In the end nothing is lost: every message was acked, is a dead letter,
 once, or has expired.
 """
@@ -32,14 +32,14 @@ def ms(text):
 
 
 class Message:
-    def __init__(self, offset, key, expires):
-        self.offset, self.key, self.expires = offset, key, expires
+    def __init__(self, offset, key, expires, deliver_at=0):
+        self.offset, self.key, self.expires, self.deliver_at = offset, key, expires, deliver_at
         self.forget()
 
     def forget(self):
         self.end = None         # DONE, DEAD, PASSED
         self.maybe_end = False  # it was asked for in a crash
-        self.not_before = 0     # leased, or waiting, until then at least
+        self.not_before = self.deliver_at  # delayed, leased, or waiting, until then at least
         self.lease = None       # the last that was given
         self.deliveries = 0
         self.maybe_more = 0     # deliveries that nobody saw
@@ -63,7 +63,7 @@ class Play:
         self.by_key = self.rng.random() < 0.5
         self.max_deliveries = self.rng.choice([0, 0, 3])
         self.max_in_flight = self.rng.choice([1000, 1000, 7])
-        self.acked = self.maybe_acked = self.proofs = 0
+        self.acked = self.maybe_acked = self.proofs = self.delayed = 0
         self.settings = {"topic": topic, "ordering": "key" if self.by_key else "none", "lease": "1h",
                          "max_deliveries": self.max_deliveries, "dead_letter": topic + ".dead",
                          "max_in_flight": self.max_in_flight, "backoff": ["0s", "20ms"]}
@@ -101,11 +101,21 @@ class Play:
                 m["key"] = self.rng.choice("abc")
             if self.rng.random() < 0.2:
                 m["ttl"] = self.rng.choice(["30ms", "300ms", "1500ms"])
+            if self.rng.random() < 0.2 and m.get("ttl") != "30ms":
+                m.update(self.delay())
             lines.append(json.dumps(m))
         a = self.b.batch(self.topic, "\n".join(lines))
         self.check(a.status == 201, a)
         self.note("publish", a.json)
         self.learn()
+
+    def delay(self):
+        self.delayed += 1
+        after = self.rng.choice([5, 50, 200])  # less than any ttl beside it
+        if self.rng.random() < 0.7:
+            return {"deliver_after": "%dms" % after}
+        at = datetime.datetime.fromtimestamp(time.time() + after / 1000, datetime.timezone.utc)
+        return {"deliver_at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
 
     def learn(self):
         """What is in the log, as the log says it; what expired before anybody saw it stays unknown."""
@@ -115,7 +125,8 @@ class Play:
         for offset in range(start, page["end"]):
             m = seen.get(offset)
             expires = ms(m["expires_at"]) if m and "expires_at" in m else 0
-            self.messages.append(Message(offset, m and m.get("key"), expires if m else 1))
+            deliver_at = ms(m["deliver_at"]) if m and "deliver_at" in m else 0
+            self.messages.append(Message(offset, m and m.get("key"), expires if m else 1, deliver_at))
 
     def receive(self):
         limit = self.rng.choice([1, 1, 5, 50])

@@ -33,7 +33,8 @@ UNUSED static void given_some_limits(void)
                                     .max_attribute_value_bytes = 6 };
 }
 
-/* One packed message as a line: body|type|key|ttl|name=value,... */
+/* One packed message as a line: body|type|key|ttl|name=value,... and |+ms, or |@ms, where it is
+ * delayed. */
 UNUSED static void show(struct out *o, const struct packed_message *m)
 {
     struct bytes attributes = m->attributes, name, value;
@@ -53,6 +54,10 @@ UNUSED static void show(struct out *o, const struct packed_message *m)
         out_raw(o, value);
         out_text(o, ",");
     }
+    if (m->delay.kind) {
+        out_text(o, m->delay.kind == PACKED_DELAY_AFTER ? "|+" : "|@");
+        out_u64(o, m->delay.ms);
+    }
     out_text(o, "\n");
 }
 
@@ -62,16 +67,19 @@ UNUSED static void show_all(struct out *o, const uint8_t *buf)
     struct bytes at = bytes_of(buf, result.packed_len);
     struct packed_message m;
     size_t count = 0, bodies = 0;
+    bool delayed = false;
     enum err e;
 
     while (!(e = packed_next(&at, &m))) {
         show(o, &m);
+        delayed |= m.delay.kind != PACKED_NO_DELAY;
         bodies += m.body.len;
         count++;
     }
     cr_assert(eq(int, e, ERR_NOT_FOUND));
     cr_assert(eq(sz, count, result.count));
     cr_assert(eq(u64, bodies, result.body_bytes));
+    cr_assert(eq(int, delayed, result.delayed));
 }
 
 UNUSED static void expect_packed(pack_fn pack, const char *text, const char *shown)

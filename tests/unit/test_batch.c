@@ -140,8 +140,33 @@ Test(batch, fields_of_the_wrong_form_are_refused)
              "element 0: \"content_type\" must be a string of printable ASCII");
     bad_line("{\"content_type\":\"\"}", 0, 16,
              "element 0: \"content_type\" must have 1 to 16 bytes");
-    bad_line("{\"deliver_after\":1}", 0, 17,
-             "element 0: \"deliver_after\" is not supported yet");
+}
+
+Test(batch, a_message_may_say_when_it_is_to_be_delivered)
+{
+    lines("{\"data\":1,\"deliver_after\":30}\n{\"deliver_after\":\"1.5s\",\"data\":2}",
+          "1|application/json||||+30000\n2|application/json||||+1500\n");
+    lines("{\"data\":1,\"deliver_at\":\"1970-01-01T00:00:01.5Z\"}", "1|application/json||||@1500\n");
+    lines("{\"data\":1,\"deliver_at\":\"1969-12-31T23:59:59Z\"}", "1|application/json||||@0\n");
+    lines("{\"data\":1,\"deliver_at\":\"9999-12-31T23:59:59.999Z\"}",
+          "1|application/json||||@253402300799999\n");
+}
+
+Test(batch, a_delay_of_the_wrong_form_is_refused)
+{
+    const char *after = "element 0: \"deliver_after\" must be a duration such as \"30s\" or a "
+                        "number of seconds";
+    const char *at =
+        "element 0: \"deliver_at\" must be a time such as \"2026-11-21T10:30:00Z\"";
+    const char *both = "element 0: either \"deliver_after\" or \"deliver_at\", not both";
+
+    bad_line("{\"deliver_after\":-1}", 0, 17, after);
+    bad_line("{\"deliver_after\":\"soon\"}", 0, 17, after);
+    bad_line("{\"deliver_after\":null}", 0, 17, after);
+    bad_line("{\"deliver_at\":1700000000}", 0, 14, at);
+    bad_line("{\"deliver_at\":\"30s\"}", 0, 14, at);
+    bad_line("{\"deliver_at\":\"1970-01-01T00:00:01Z\",\"deliver_after\":1}", 0, 53, both);
+    bad_line("{\"deliver_after\":1,\"deliver_at\":\"1970-01-01T00:00:01Z\"}", 0, 32, both);
 }
 
 Test(batch, attributes_of_the_wrong_form_are_refused)

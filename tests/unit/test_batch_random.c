@@ -46,6 +46,8 @@ struct expected { /* the columns of show */
     struct bytes body, type, key;
     uint64_t ttl_ms;
     bool has_ttl;
+    uint64_t delay_ms;
+    char delay_sign; /* 0: none */
     struct out attributes;
 };
 
@@ -96,7 +98,8 @@ static void write_type(struct out *o, struct expected *x, bool typed)
     write_string(o, x->type);
 }
 
-static void write_ttl(struct out *o, struct expected *x, bool typed)
+/* "name":30, "name":"30s" and so on. */
+static uint64_t write_duration(struct out *o, const char *name)
 {
     static const uint64_t scales[] = { 1, 1000, 60000, 3600000, 86400000 };
     static const char *units[] = { "ms", "s", "m", "h", "d" };
@@ -104,13 +107,33 @@ static void write_ttl(struct out *o, struct expected *x, bool typed)
     uint64_t n = pick(2) ? pick(10) : (uint64_t)rand() >> pick(31);
     bool bare = unit == 1 && pick(2);
 
-    (void)typed;
-    x->has_ttl = true;
-    x->ttl_ms = n * scales[unit];
-    out_text(o, bare ? "\"ttl\":" : "\"ttl\":\"");
+    out_text(o, "\"");
+    out_text(o, name);
+    out_text(o, bare ? "\":" : "\":\"");
     out_u64(o, n);
     out_text(o, bare ? "" : units[unit]);
     out_text(o, bare ? "" : "\"");
+    return n * scales[unit];
+}
+
+static void write_ttl(struct out *o, struct expected *x, bool typed)
+{
+    (void)typed;
+    x->has_ttl = true;
+    x->ttl_ms = write_duration(o, "ttl");
+}
+
+static void write_delay(struct out *o, struct expected *x, bool typed)
+{
+    (void)typed;
+    x->delay_sign = pick(2) ? '+' : '@';
+    if (x->delay_sign == '+') {
+        x->delay_ms = write_duration(o, "deliver_after");
+        return;
+    }
+    out_text(o, "\"deliver_at\":");
+    x->delay_ms = (uint64_t)rand();
+    out_time(o, (int64_t)x->delay_ms);
 }
 
 static void write_attributes(struct out *o, struct expected *x, bool typed)
@@ -149,6 +172,10 @@ static void show_expected(struct out *o, const struct expected *x)
         out_u64(o, x->ttl_ms);
     out_text(o, "|");
     out_raw(o, bytes_of(x->attributes.data, x->attributes.len));
+    if (x->delay_sign) {
+        out_text(o, x->delay_sign == '+' ? "|+" : "|@");
+        out_u64(o, x->delay_ms);
+    }
     out_text(o, "\n");
 }
 
@@ -161,15 +188,16 @@ static void write_element(struct out *o, struct out *shown)
         write_type,
         write_ttl,
         write_attributes,
+        write_delay,
     };
     static struct expected x;
-    unsigned used = pick(16) << 1 | 1, order[5] = { 0, 1, 2, 3, 4 }, written = 0;
+    unsigned used = pick(32) << 1 | 1, order[6] = { 0, 1, 2, 3, 4, 5 }, written = 0;
 
     memset(&x, 0, sizeof x);
     out_init(&x.attributes, 4096);
     out_text(o, "{");
-    for (unsigned i = 0; i < 5; i++) {
-        unsigned k = i + pick(5 - i), field = order[k];
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned k = i + pick(6 - i), field = order[k];
 
         order[k] = order[i];
         if (!(used & 1u << field))

@@ -48,6 +48,19 @@ Test(packed, gives_every_field_as_it_was)
     expect(m.attributes, "\x04\x01n\x01v");
 }
 
+Test(packed, a_delay_is_from_now_or_a_time)
+{
+    OK(FIRST("\x00"));
+    cr_assert(eq(int, m.delay.kind, PACKED_NO_DELAY));
+    OK(FIRST("\x03\x0a\x80\x01"));
+    cr_assert(eq(int, m.delay.kind, PACKED_DELAY_AFTER));
+    cr_assert(eq(u64, m.delay.ms, 128));
+    OK(FIRST("\x02\x0b\x00"));
+    cr_assert(eq(int, m.delay.kind, PACKED_DELAY_UNTIL));
+    cr_assert(eq(u64, m.delay.ms, 0));
+    cr_assert(eq(int, FIRST("\x01\x0b"), ERR_CORRUPT));
+}
+
 Test(packed, walks_messages_one_after_another)
 {
     struct bytes at = bytes_of("\x03\x01\x01" "a" "\x03\x01\x01" "b", 8);

@@ -12,7 +12,7 @@ static struct pulsar_limits limits = { .max_messages = 200, .max_body_bytes = 16
 static struct pulsar_results results;
 static struct pulsar_packing packing;
 
-/* One packed message as a line: body|type|key|name=value,... */
+/* One packed message as a line: body|type|key|name=value,... and its delay. */
 static void show(struct out *o, const struct packed_message *m)
 {
     struct bytes attributes = m->attributes, name, value;
@@ -28,6 +28,10 @@ static void show(struct out *o, const struct packed_message *m)
         out_text(o, "=");
         out_raw(o, value);
         out_text(o, ",");
+    }
+    if (m->delay.kind) {
+        out_text(o, m->delay.kind == PACKED_DELAY_AFTER ? "|+" : "|@");
+        out_u64(o, m->delay.ms);
     }
     out_text(o, "\n");
 }
@@ -212,15 +216,32 @@ Test(pulsar_pack, refuses_numbers_that_are_none)
     is_stored("\"payload\":\"\",\"sequenceId\":-9223372036854775807");
 }
 
-Test(pulsar_pack, refuses_what_it_could_not_hide)
+Test(pulsar_pack, takes_a_delay_from_now_or_from_the_event_or_as_a_time)
 {
-    const char *why = "delayed delivery is not supported: send it without deliverAt and "
-                      "deliverAfterMs";
+    are("[{\"payload\":\"a\",\"deliverAfterMs\":1000},{\"payload\":\"b\"},"
+        "{\"payload\":\"c\",\"deliverAfterMs\":\"1000\",\"eventTime\":\"\\u0035\"},"
+        "{\"deliverAt\":1603045262772,\"deliverAfterMs\":7,\"payload\":\"d\"}]",
+        "a" TEXT "||+1000\nb" TEXT "|\nc" TEXT "|pulsar-event-time=5,|@1005\nd" TEXT
+        "||@1603045262772\n");
+    cr_assert(packing.delayed);
+    are("[{\"payload\":\"a\",\"deliverAt\":0,\"deliverAfterMs\":0,\"eventTime\":5}]",
+        "a" TEXT "|pulsar-event-time=5,\n");
+    cr_assert(not(packing.delayed));
+}
 
-    is_refused("\"payload\":\"\",\"deliverAt\":1", why);
-    is_refused("\"payload\":\"\",\"deliverAfterMs\":1000", why);
-    is_refused("\"payload\":\"\",\"deliverAfterMs\":\"soon\"", why);
-    is_stored("\"payload\":\"\",\"deliverAt\":0,\"deliverAfterMs\":0");
+Test(pulsar_pack, the_longest_delay_finds_its_place)
+{
+    is_stored("\"payload\":\"\",\"deliverAfterMs\":1,\"eventTime\":9223372036854775806");
+    is_stored("\"payload\":\"\",\"deliverAt\":9223372036854775806");
+}
+
+Test(pulsar_pack, refuses_a_delay_that_is_none)
+{
+    is_refused("\"payload\":\"\",\"deliverAt\":-1",
+               "deliverAt must be whole milliseconds since 1970");
+    is_refused("\"payload\":\"\",\"deliverAfterMs\":\"soon\"",
+               "deliverAfterMs must be whole milliseconds");
+    is_refused("\"payload\":\"\",\"deliverAfterMs\":-5", "deliverAfterMs must be whole milliseconds");
 }
 
 static void key_is_too_long(const char *members)

@@ -48,6 +48,7 @@ static struct record full_record(uint8_t *attributes, size_t *len)
     return (struct record){
         .time_ms = 1767225600123,
         .expires_ms = 1767225900123,
+        .deliver_ms = 1767225630123,
         .id = bytes_str("urn:uuid:1"),
         .key = bytes_str("user-42"),
         .content_type = bytes_str("image/png"),
@@ -64,6 +65,7 @@ Test(record, gives_every_field_back)
 
     cr_assert(eq(i64, back.time_ms, r.time_ms));
     cr_assert(eq(i64, back.expires_ms, r.expires_ms));
+    cr_assert(eq(i64, back.deliver_ms, r.deliver_ms));
     same(back.id, r.id);
     same(back.key, r.key);
     same(back.content_type, r.content_type);
@@ -92,6 +94,40 @@ Test(record, writes_the_example_with_an_id_of_the_format_document)
     struct record r = {.time_ms = 1767225600123, .id = bytes_str("a1"), .body = bytes_str("hello")};
 
     same(encoded(&r), bytes_of("\x02\x80\xfb\xd0\xea\xb6\xb7\x33\x02" "a1hello", 16));
+}
+
+/* Version 3, which has a second byte of flags; one that is not delayed stays what it was. */
+Test(record, writes_the_example_with_a_delay_of_the_format_document)
+{
+    struct record r = {.time_ms = 1767225600123,
+                       .expires_ms = 1767225660123,
+                       .deliver_ms = 1767225630123,
+                       .body = bytes_str("hello")};
+
+    same(encoded(&r),
+         bytes_of("\x03\x01\x01\xfb\xd0\xea\xb6\xb7\x33\xe0\xd4\x03\xb0\xea\x01hello", 20));
+}
+
+Test(record, keeps_a_delay_without_an_expiry_and_with_an_id)
+{
+    struct record r = {.time_ms = 5, .deliver_ms = 9, .id = bytes_str("x")}, back = round_trip(&r);
+
+    cr_assert(eq(i64, back.expires_ms, 0));
+    cr_assert(eq(i64, back.deliver_ms, 9));
+    same(back.id, r.id);
+    r.deliver_ms = 4; /* the clock was set back */
+    cr_assert(eq(i64, round_trip(&r).deliver_ms, 4));
+}
+
+Test(record, refuses_more_flags_that_it_does_not_know_or_that_say_nothing)
+{
+    struct record back;
+
+    cr_assert(eq(int, record_decode(bytes_of("\x03\x00\x01\x05\x04", 5), &back), ERR_OK));
+    cr_assert(eq(i64, back.deliver_ms, 9));
+    cr_assert(eq(int, record_decode(bytes_of("\x03\x00\x03\x05\x04", 5), &back), ERR_CORRUPT));
+    cr_assert(eq(int, record_decode(bytes_of("\x03\x00\x00\x05", 4), &back), ERR_CORRUPT));
+    cr_assert(eq(int, record_decode(bytes_of("\x03\x00", 2), &back), ERR_CORRUPT));
 }
 
 static enum err decode_id_of(size_t len)
@@ -188,7 +224,9 @@ Test(record, refuses_a_version_it_does_not_know)
     struct record r = {.time_ms = 1}, back;
     struct bytes stored = encoded(&r);
 
-    *(uint8_t *)stored.data = 3;
+    *(uint8_t *)stored.data = 4;
+    cr_assert(eq(int, record_decode(stored, &back), ERR_CORRUPT));
+    *(uint8_t *)stored.data = 0;
     cr_assert(eq(int, record_decode(stored, &back), ERR_CORRUPT));
 }
 

@@ -393,13 +393,16 @@ Test(store_ids, a_row_without_its_message_is_found_by_the_check)
     then_the_check_fails();
 }
 
-static void make_it_a_store_of_version_2(void)
+/* A store without ids, unless it is one of version 3. */
+static void make_it_a_store_of_version(uint8_t version)
 {
-    MDB_val k = {6, "format"}, v = {4, "\0\0\0\2"};
+    uint8_t number[4] = {0, 0, 0, version};
+    MDB_val k = {6, "format"}, v = {4, number};
     MDB_dbi ids, meta;
     MDB_txn *txn = open_raw("ids", &ids);
 
-    cr_assert(eq(int, mdb_drop(txn, ids, 1), 0));
+    if (version < 3)
+        cr_assert(eq(int, mdb_drop(txn, ids, 1), 0));
     cr_assert(eq(int, mdb_dbi_open(txn, "meta", 0, &meta), 0));
     cr_assert(eq(int, mdb_put(txn, meta, &k, &v, 0), 0));
     close_raw(txn);
@@ -425,7 +428,7 @@ Test(store_ids, a_store_of_version_2_has_ids_from_now_on)
 {
     publish_many("a", 5, 1, 0);
     close_store();
-    make_it_a_store_of_version_2();
+    make_it_a_store_of_version(2);
     open_store();
     nothing_is_lost();
     cr_assert(eq(uint, format_version(), 4));
@@ -433,4 +436,15 @@ Test(store_ids, a_store_of_version_2_has_ids_from_now_on)
     cr_assert(eq(u64, find("a", "first"), 5));
     cr_assert(eq(str, (char *)offsets("a", false), "0 1 2 3 4 5"));
     nothing_is_lost();
+}
+
+Test(store_ids, a_store_of_version_3_is_one_of_version_4_from_now_on)
+{
+    publish_id("a", "first", 0);
+    close_store();
+    make_it_a_store_of_version(3);
+    open_store();
+    nothing_is_lost();
+    cr_assert(eq(uint, format_version(), 4));
+    cr_assert(eq(u64, find("a", "first"), 0));
 }

@@ -288,3 +288,28 @@ Test(store_subs, the_secret_is_the_same_after_a_restart_and_another_one_elsewher
     ops->subs->secret(store, after);
     cr_assert(ne(int, memcmp(before, after, sizeof before), 0));
 }
+
+static enum err checked_with_a_message(int64_t deliver_ms, int64_t expires_ms)
+{
+    struct record r = { .time_ms = 1,
+                        .deliver_ms = deliver_ms,
+                        .expires_ms = expires_ms,
+                        .body = bytes_str("x") };
+    uint64_t offset;
+    enum err e;
+
+    OK(ops->begin(store));
+    OK(ops->append(store, topic("t"), &r, &offset));
+    OK(ops->commit(store));
+    OK(ops->read_begin(reader, 1));
+    e = ops->check(reader);
+    ops->read_end(reader);
+    return e;
+}
+
+Test(store_subs, the_check_finds_a_message_that_expires_before_it_may_be_delivered)
+{
+    OK(checked_with_a_message(99, 100));
+    OK(checked_with_a_message(100, 0));
+    cr_assert(eq(int, checked_with_a_message(100, 100), ERR_CORRUPT));
+}
