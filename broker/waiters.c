@@ -140,19 +140,27 @@ void waiters_wake(struct waiters *w, unsigned slot)
         }
 }
 
+static void post(struct inbox *in)
+{
+    pthread_mutex_lock(&in->lock); /* until it is posted: the loop may part */
+    if (in->home && (in->count || in->all) && !in->posted) {
+        in->posted = true;
+        mailbox_post(in->home, &in->letter);
+    }
+    pthread_mutex_unlock(&in->lock);
+}
+
 void waiters_flush(struct waiters *w)
 {
     if (!w->dirty)
         return;
     w->dirty = false;
-    for (unsigned i = 0; i < w->loops; i++) {
-        struct inbox *in = &w->inboxes[i];
+    for (unsigned i = 0; i < w->loops; i++)
+        post(&w->inboxes[i]);
+}
 
-        pthread_mutex_lock(&in->lock); /* until it is posted: the loop may part */
-        if (in->home && (in->count || in->all) && !in->posted) {
-            in->posted = true;
-            mailbox_post(in->home, &in->letter);
-        }
-        pthread_mutex_unlock(&in->lock);
-    }
+void waiters_pass_on(struct waiters *w, unsigned loop, unsigned slot)
+{
+    add_news(&w->inboxes[loop], slot);
+    post(&w->inboxes[loop]);
 }

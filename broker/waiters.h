@@ -41,4 +41,8 @@ void waiters_leave(struct waiters *w, unsigned loop, unsigned slot);
 void waiters_wake(struct waiters *w, unsigned slot);
 void waiters_flush(struct waiters *w);
 
+/* As if there were news for this loop: who was woken did not take what there is. Its own letter
+ * brings them. */
+void waiters_pass_on(struct waiters *w, unsigned loop, unsigned slot);
+
 #endif

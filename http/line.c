@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "caller.h"
 #include "metrics.h"
+#include "router.h"
 #include "wait.h"
 
 #define FROM(ptr, field) ((struct request *)((char *)(ptr)-offsetof(struct request, field)))
@@ -83,6 +84,13 @@ static void refuse(struct request *r)
                       limit, wait);
 }
 
+/* Out of the line, without what it was to be answered with. */
+static void missed(struct request *r)
+{
+    if (r->phase == REQUEST_QUEUED && r->route->missed)
+        r->route->missed(r);
+}
+
 /* Out of the line with its answer. */
 static void answered(struct request *r)
 {
@@ -123,6 +131,7 @@ static void stand(struct request *r)
     request_list_add(&r->loop->queued[r->slot], r);
     if (impatient && leave(r)) {
         refuse(r);
+        missed(r);
         answered(r);
         return;
     }
@@ -161,6 +170,8 @@ bool line_for_answer(struct request *r, size_t bytes, size_t least, struct grant
  * answer may have been given to it. */
 static void look_again(struct request *r)
 {
+    if (r->kill)
+        missed(r);
     request_list_remove(r);
     r->phase = REQUEST_REPLY;
     if (!r->kill && !r->reply.response)
@@ -203,13 +214,16 @@ void line_time_over(struct request *r)
     if (!leave(r))
         return;
     refuse(r);
+    missed(r);
     answered(r);
 }
 
 void line_cut(struct request *r)
 {
-    if (leave(r))
-        answered(r); /* to be closed, as r->kill says */
+    if (!leave(r))
+        return;
+    missed(r);
+    answered(r); /* to be closed, as r->kill says */
 }
 
 static void drain(struct request_list *list)

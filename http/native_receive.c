@@ -152,6 +152,7 @@ static void submit(struct request *r, unsigned limit, struct grant grant)
     if (!c) {
         ledger_release(&grant);
         reply_store_error(r, ERR_NO_MEMORY);
+        receive_missed(r);
         return;
     }
     c->job.arg = r;
@@ -334,6 +335,15 @@ bool receive_look(struct request *r, bool last)
     if (share->left)
         share->left--;
     return true;
+}
+
+/* Of those who were woken with it one was let go for each message: now one more may be. */
+void receive_missed(struct request *r)
+{
+    const struct broker *b = r->loop->broker;
+
+    if (!b->draining)
+        waiters_pass_on(b->waiters, r->loop->index, waiters_subscription_slot(subscription(r)));
 }
 
 /* ---- in ---- */

@@ -7,7 +7,8 @@
  *    '--room-- in the read buffer's line
  *
  * The room is there before anything is leased, so nothing is leased that cannot be answered.
- * What was leased to a client who left meanwhile is taken back at once.
+ * What was leased to a client who left meanwhile is taken back at once. Only as many are woken as there are
+ * messages: one of them who ends without a lease wakes another one.
  *
  * Contract: API.md, section Subscriptions. Threads: the request's loop.
  */
@@ -19,5 +20,6 @@
 void receive_start(struct request *r);
 void receive_finish(struct request *r);
 bool receive_look(struct request *r, bool last);
+void receive_missed(struct request *r);
 
 #endif

@@ -40,6 +40,9 @@ struct route {
     const struct dialect *dialect;
     /* False: by its settings the broker has no such route. NULL: it always has. */
     bool (*is_on)(const struct config *c);
+    /* One that looked and found something ends in the line for its answer's room, without what
+     * it found: somebody else may have it. NULL: it was not for one alone. */
+    void (*missed)(struct request *r);
 };
 
 extern const struct route routes[]; /* ends with method NULL */

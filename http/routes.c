@@ -39,7 +39,7 @@ const struct route routes[] = {
     { "DELETE", "/v1/subscriptions/{t}", NULL, NULL, subscription_delete_finish, NULL },
     { "GET", "/v1/subscriptions", NULL, NULL, subscription_list_finish, NULL },
     { "POST", "/v1/subscriptions/{t}", "receive", receive_start, receive_finish,
-      receive_look },
+      receive_look, .missed = receive_missed },
     { "POST", "/v1/subscriptions/{t}", "ack", settle_start, settle_ack_finish, NULL },
     { "POST", "/v1/subscriptions/{t}", "nack", settle_start, settle_nack_finish, NULL },
     { "POST", "/v1/subscriptions/{t}", "extend", settle_start, settle_extend_finish, NULL },

@@ -102,3 +102,91 @@ Test(receive, pays_for_taking_back_all_of_it_when_its_client_has_left)
     cr_assert(eq(sz, held(), 0));
     then_the_loop_is_idle();
 }
+
+/* ---- who is woken, and gets nothing ---- */
+
+#define EVERYTHING (8u << 20)
+
+static struct MHD_Connection b;
+static struct grant everything;
+
+static void waits(struct MHD_Connection *c)
+{
+    query(c, "wait", "20");
+    begins(c, "POST", "/v1/subscriptions/s:receive", "");
+    cr_assert(eq(uint, request_of(c)->phase, REQUEST_PARKED));
+}
+
+/* The second is let go for it, and stands in line; the first one waits on. */
+static void given_two_and_a_message_without_room(void)
+{
+    given_messages(0);
+    waits(&a);
+    waits(&b);
+    OK(ledger_reserve(broker.read, EVERYTHING, &everything));
+    OK(sent(message("t", "hello"), NULL));
+    a_turn_passes();
+    mail_comes();
+    cr_assert(eq(uint, request_of(&a)->phase, REQUEST_PARKED));
+    cr_assert(eq(uint, request_of(&b)->phase, REQUEST_QUEUED));
+}
+
+/* It must not wait for another message to come. */
+static void then_the_first_one_gets_it(void)
+{
+    ledger_release(&everything);
+    mailbox_drain(&loop.mailbox);
+    cr_assert(eq(uint, request_of(&a)->phase, REQUEST_HELD));
+    mail_comes();
+    body(&a, "");
+    cr_assert(eq(uint, a.status, 200));
+    cr_assert(ne(ptr, strstr(fake_body, "hello"), NULL), "%s", fake_body);
+    ends(&a, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    then_the_loop_is_idle();
+}
+
+Test(receive, who_finds_no_room_in_time_lets_another_one_try)
+{
+    given_two_and_a_message_without_room();
+    time_passes(5001);
+    body(&b, "");
+    cr_assert(eq(uint, b.status, 503));
+    ends(&b, MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    then_the_first_one_gets_it();
+}
+
+Test(receive, who_leaves_the_line_lets_another_one_try)
+{
+    given_two_and_a_message_without_room();
+    client_leaves(&b);
+    ends(&b, MHD_REQUEST_TERMINATED_WITH_ERROR);
+    then_the_first_one_gets_it();
+}
+
+/* Its letter is on the way already. */
+Test(receive, who_leaves_just_when_its_room_has_come_lets_another_one_try)
+{
+    given_two_and_a_message_without_room();
+    ledger_release(&everything);
+    client_leaves(&b);
+    mailbox_drain(&loop.mailbox);
+    ends(&b, MHD_REQUEST_TERMINATED_WITH_ERROR);
+    then_the_first_one_gets_it();
+}
+
+Test(receive, who_leaves_while_the_writer_works_for_it_lets_another_one_have_it)
+{
+    given_messages(0);
+    waits(&a);
+    waits(&b);
+    OK(sent(message("t", "hello"), NULL));
+    a_turn_passes();
+    hold_the_writer();
+    mailbox_drain(&loop.mailbox);
+    cr_assert(eq(uint, request_of(&b)->phase, REQUEST_HELD));
+    ends(&b, MHD_REQUEST_TERMINATED_WITH_ERROR);
+    let_it_go();
+    mail_comes(); /* what it leased is taken back */
+    a_turn_passes();
+    then_the_first_one_gets_it();
+}
