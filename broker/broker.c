@@ -116,7 +116,9 @@ static enum err make_ledgers(struct broker *b)
     b->waiters = waiters_new((unsigned)b->config->loops);
     b->places = places_new();
     b->receivers = receivers_new();
-    if (!b->places || !b->receivers || !b->publish || !b->read || !b->json || !b->waiters)
+    b->ties = ties_new((size_t)limits_read_share(b->config->read_buffer_bytes,
+                                                 b->config->inline_max_bytes));
+    if (!b->places || !b->receivers || !b->ties || !b->publish || !b->read || !b->json || !b->waiters)
         return ERR_NO_MEMORY;
     limits_gauge(b->limits, LIMITS_PUBLISH_BUFFER, report, b->publish);
     limits_gauge(b->limits, LIMITS_READ_BUFFER, report, b->read);
@@ -172,6 +174,7 @@ void broker_close(struct broker *b)
     waiters_free(b->waiters);
     places_free(b->places);
     receivers_free(b->receivers);
+    ties_free(b->ties);
     tune_free(b->tune);
     rate_free(b->rate);
     ledger_free(b->publish);

@@ -14,6 +14,7 @@
 #include "rate.h"
 #include "receivers.h"
 #include "store.h"
+#include "ties.h"
 #include "tune.h"
 #include "waiters.h"
 #include "weights.h"
@@ -31,6 +32,7 @@ struct broker {
     struct writer *writer;
     struct waiters *waiters;
     struct receivers *receivers; /* consumers that wait, by subscription */
+    struct ties *ties;      /* leases tied to connections */
     struct places *places;  /* topics that make their publishers wait */
     struct weights weights; /* of topics */
     struct ledger *publish; /* bytes on their way in */

@@ -98,6 +98,10 @@
       "Messages given up: rejected, or handed out max_deliveries times")               \
     X(SUB_EXPIRED, counter, "sluice_subscription_expired_total",                       \
       "Messages that were gone before they were settled")                              \
+    X(SUB_HELD, gauge, "sluice_subscription_held_connections",                         \
+      "Connections held open with the leases that are tied to them")                   \
+    X(SUB_VANISHED, counter, "sluice_subscription_vanished_leases_total",              \
+      "Leases given back because their connection had ended")                          \
     X(BLOBS_HELD, gauge, "sluice_blobs_held",                                          \
       "Large messages that are gone, kept on disk for downloads under way")
 

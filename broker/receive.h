@@ -19,6 +19,7 @@ struct receive {
     unsigned limit;     /* messages; room for so many is in `got` */
     uint64_t max_bytes; /* of bodies; the first message is given whatever its size */
     size_t room;        /* for messages, in the answer; the submitter's grant pays for it */
+    size_t booked;      /* the submitter's: of ties.h; 0: not tied to its connection */
     size_t (*room_of)(const struct record *r); /* what an answer needs for one */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */

@@ -36,6 +36,8 @@ static enum err extend(struct settle *c, struct turn *t, struct sub_state *sub,
 static enum err settle(struct settle *c, struct turn *t, struct sub_state *sub,
                        const struct delivery *d)
 {
+    enum err e;
+
     switch (c->kind) {
     case SETTLE_ACK:
         sub->counters.acked++;
@@ -52,6 +54,10 @@ static enum err settle(struct settle *c, struct turn *t, struct sub_state *sub,
         return delivery_give_up(t, sub, d, DEAD_REJECTED);
     case SETTLE_TAKE_BACK:
         return delivery_take_back(t, sub, d);
+    case SETTLE_VANISHED:
+        e = delivery_retry(t, sub, d, 0);
+        t->deliveries.vanished += !e;
+        return e;
     }
     return turn_spoil(t, ERR_UNSUPPORTED);
 }
@@ -100,6 +106,8 @@ static void settle_done(struct job *j, enum err e)
     struct settle *c = (struct settle *)j;
 
     c->outcome = e;
+    if (c->ties)
+        ties_settled(c->ties, c);
     if (!j->home)
         job_free(j);
 }

@@ -10,6 +10,7 @@
 #define SLUICE_SETTLE_H
 
 #include "lease.h"
+#include "ties.h"
 #include "writer.h"
 
 enum settle_kind {
@@ -18,6 +19,7 @@ enum settle_kind {
     SETTLE_EXTEND,    /* the lease begins anew, for `delay_ms` */
     SETTLE_REJECT,    /* never to be handed out again */
     SETTLE_TAKE_BACK, /* it never reached a consumer: as if it had not been handed out */
+    SETTLE_VANISHED,  /* its consumer is gone: to be handed out again, at once */
 };
 
 enum settle_result {
@@ -39,6 +41,7 @@ struct settle {
     uint8_t name_len;
     bool has_delay; /* else what the subscription says */
     uint64_t delay_ms;
+    struct ties *ties; /* told of what is settled; NULL: nobody asks */
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
     enum err outcome;

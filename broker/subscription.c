@@ -141,7 +141,11 @@ static enum err change_run(struct job *j, struct turn *t)
 
 static void change_done(struct job *j, enum err e)
 {
-    ((struct subscription_change *)j)->outcome = e;
+    struct subscription_change *c = (struct subscription_change *)j;
+
+    c->outcome = e;
+    if (!e && c->ties && c->kind != SUBSCRIPTION_PUT)
+        ties_void(c->ties, name_of(&c->sub));
 }
 
 void subscription_submit(struct writer *w, struct subscription_change *c)

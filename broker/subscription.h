@@ -7,6 +7,7 @@
 #define SLUICE_SUBSCRIPTION_H
 
 #include "quota.h"
+#include "ties.h"
 #include "writer.h"
 
 #define SUBSCRIPTIONS_MAX 100000u /* of all topics */
@@ -26,6 +27,7 @@ struct subscription_change {
     enum subscription_start start; /* PUT of a new one, and SEEK */
     uint64_t offset;               /* START_OFFSET; the log's end if it is beyond */
     bool auto_create;              /* PUT: its topic may be made */
+    struct ties *ties;             /* told of leases that are void; NULL: nobody asks */
 
     /* In: name, and for PUT its settings. Out: as it is after the change. */
     struct sub_state sub;

@@ -224,6 +224,7 @@ static void count_deliveries(const struct turn_deliveries *d)
     metric_add(METRIC_SUB_LAPSED, (int64_t)d->lapsed);
     metric_add(METRIC_SUB_DEAD, (int64_t)d->dead);
     metric_add(METRIC_SUB_EXPIRED, (int64_t)d->expired);
+    metric_add(METRIC_SUB_VANISHED, (int64_t)d->vanished);
 }
 
 static enum err commit(struct writer *w, struct turn *t, int64_t started_us)

@@ -32,6 +32,7 @@ struct writer;
 struct turn_deliveries { /* of subscriptions, in this turn */
     uint64_t leased, again; /* again: of these, not for the first time */
     uint64_t acked, lapsed, dead, expired;
+    uint64_t vanished; /* given back because their connection had ended */
 };
 
 struct turn { /* what a job sees while it runs */

@@ -76,6 +76,7 @@ struct loop {
     struct request_list parked[LOOP_PARK_BUCKETS]; /* readers by waiters_slot */
     struct request_list receivers[LOOP_PARK_BUCKETS]; /* those of `parked` who wait for a
                                                        * subscription, by its topic's slot */
+    struct request_list holding; /* answers that are held open: suspended */
     uint64_t rounds;                        /* of waking */
     struct loop_share shares[LOOP_SHARES];  /* in this round, by hash */
     struct request_list streams[LOOP_PARK_BUCKETS]; /* readers who stay, by waiters_slot */

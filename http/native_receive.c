@@ -1,7 +1,9 @@
 #include "native_receive.h"
 
 #include "caller.h"
+#include "held_answer.h"
 #include "line.h"
+#include "prefer.h"
 #include "read_query.h"
 #include "receive.h"
 #include "receive_answer.h"
@@ -13,6 +15,8 @@
 
 #define PAGE_BYTES    (256u << 10) /* of an answer, if it is not one large message */
 #define OVERHEAD_BYTES 256u /* of the library, and of what keeps the answer */
+#define ENVELOPE_BYTES RECEIVE_ANSWER_ENVELOPE_BYTES
+#define USUAL_BYTES    RECEIVE_ANSWER_USUAL_BYTES
 #define BODY_MAX       1024
 
 /* r->topic is the topic's name, for those who wake us; the subscription's is behind its
@@ -43,11 +47,11 @@ static void no_subscription(struct request *r)
 /* ---- the answer ---- */
 
 /* What a job for so many messages needs beside their room: itself, the answer's frame, and the
- * head of the one that takes back those that are gone; each of these leaves the room of one. */
-static size_t beside(unsigned limit)
+ * head of the one that takes back those that are gone; each of these leaves the room of one. And
+ * what is booked for leases that are held. */
+static size_t beside(unsigned limit, size_t booked)
 {
-    return RECEIVE_ANSWER_ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit) +
-           settle_bytes(0);
+    return ENVELOPE_BYTES + OVERHEAD_BYTES + receive_bytes(limit) + settle_bytes(0) + booked;
 }
 
 /* Nobody will ever see the first `count` of its leases. What was to pay for their part of the
@@ -81,32 +85,39 @@ static void try_again(struct request *r)
 static void try_again_without(struct request *r, struct receive *c)
 {
     ledger_shrink(&c->job.grant, receive_bytes(c->limit));
+    ties_give_back(r->loop->broker->ties, c->booked);
+    c->booked = 0;
     try_again(r);
+}
+
+static enum err reply(struct request *r, struct receive *c, unsigned gone, struct out *o)
+{
+    struct grant paid = { 0 };
+
+    if (c->booked)
+        return held_answer_reply(r, c, gone, o);
+    ledger_split(&c->job.grant, o->cap + OVERHEAD_BYTES, &paid);
+    reply_out(r, MHD_HTTP_OK, "application/json", o, &paid);
+    return ERR_OK;
 }
 
 static void give(struct request *r, struct receive *c)
 {
-    struct grant paid = { 0 };
     struct out o;
     unsigned count = 0, gone = 0;
     enum err e;
 
-    out_init(&o, c->job.grant.bytes - beside(c->limit) + RECEIVE_ANSWER_ENVELOPE_BYTES);
+    out_init(&o, c->job.grant.bytes - beside(c->limit, c->booked) + ENVELOPE_BYTES);
     e = receive_answer_write(r, &o, c, &count, &gone);
-    if (e) {
+    out_trim(&o);
+    if (!e && count)
+        e = reply(r, c, gone, &o);
+    if (e || !count)
         out_fini(&o);
-        reply_store_error(r, e); /* its leases end by themselves */
-        return;
-    }
-    if (count) {
-        out_trim(&o);
-        ledger_split(&c->job.grant, o.cap + OVERHEAD_BYTES, &paid);
-        reply_out(r, MHD_HTTP_OK, "application/json", &o, &paid);
-    } else {
-        out_fini(&o);
-    }
-    take_back(r->loop, c, gone);
-    if (!count)
+    if (e)
+        reply_store_error(r, e);
+    take_back(r->loop, c, e ? c->count : gone);
+    if (!e && !count)
         try_again_without(r, c);
 }
 
@@ -140,17 +151,19 @@ static void came_home(struct letter *l)
         answer(c->job.arg, c);
     else
         take_back(loop, c, c->count);
+    ties_give_back(loop->broker->ties, c->booked);
     job_free(&c->job);
 }
 
 /* Parked or in line it is no more. */
-static void submit(struct request *r, unsigned limit, struct grant grant)
+static void submit(struct request *r, unsigned limit, size_t booked, struct grant grant)
 {
     struct bytes name = subscription(r);
     struct receive *c = receive_new(limit, &grant);
 
     if (!c) {
         ledger_release(&grant);
+        ties_give_back(r->loop->broker->ties, booked);
         reply_store_error(r, ERR_NO_MEMORY);
         receive_missed(r);
         return;
@@ -160,8 +173,9 @@ static void submit(struct request *r, unsigned limit, struct grant grant)
     c->name_len = (uint8_t)name.len;
     c->lease_ms = *lease_ms(r);
     c->max_bytes = r->read.max_bytes;
+    c->booked = booked;
     ledger_merge(&c->job.grant, &grant);
-    c->room = c->job.grant.bytes - beside(limit);
+    c->room = c->job.grant.bytes - beside(limit, booked);
     c->room_of = receive_answer_room;
     c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);
@@ -243,7 +257,7 @@ static size_t likely(const struct request *r, const struct fetch *f, uint64_t co
 
     if (bytes > r->read.max_bytes)
         bytes = r->read.max_bytes;
-    all = count * RECEIVE_ANSWER_USUAL_BYTES + bytes + bytes / 2;
+    all = count * USUAL_BYTES + bytes + bytes / 2;
     if (all < count * (room + room / 4))
         all = count * (room + room / 4);
     if (all > PAGE_BYTES)
@@ -280,18 +294,40 @@ static bool name_topic(struct request *r, const struct sub_state *sub)
     return true;
 }
 
+/* The leases of its answer will be held: room for some of them, at least. */
+static bool book(struct request *r, unsigned *limit, size_t *booked)
+{
+    *booked = 0;
+    if (!r->read.tied)
+        return true;
+    *limit = held_answer_book(r, *limit, booked);
+    if (!*limit)
+        reply_problem(r, PROBLEM_READ_BUFFER_FULL,
+                      "Leases that are tied to connections take all of read_buffer that is "
+                      "kept for them. Ask again, or without lease=connection.");
+    return *limit;
+}
+
 /* Something is there, whose first message needs this room. */
 static void lease_some(struct request *r, const struct sub_state *sub, size_t room)
 {
     const struct fetch *f = &r->loop->fetch;
     uint64_t open = count_open(f, sub);
     unsigned limit = open < r->read.limit ? (unsigned)open : r->read.limit;
-    size_t most = likely(r, f, limit, room) + beside(limit);
+    size_t booked, most, least;
     struct grant grant = { 0 };
+    struct ledger_figures read;
 
     share_out(r, open);
-    if (name_topic(r, sub) && line_for_answer(r, most, room + beside(limit), &grant))
-        submit(r, limit, grant);
+    if (!name_topic(r, sub) || !book(r, &limit, &booked))
+        return;
+    least = room + beside(limit, booked);
+    most = likely(r, f, limit, room) + beside(limit, booked);
+    ledger_read(r->loop->broker->read, &read);
+    if (line_for_answer(r, most < read.limit ? most : read.limit, least, &grant))
+        submit(r, limit, booked, grant);
+    else
+        ties_give_back(r->loop->broker->ties, booked);
 }
 
 static bool look(struct request *r, struct bytes name, bool last)
@@ -361,6 +397,7 @@ void receive_finish(struct request *r)
     body_fini(&r->body); /* none is wanted; who waits holds nothing */
     if (!read_query_receive(r, lease_ms(r)))
         return;
+    r->read.tied = prefer_is(r, "lease", "connection");
     r->answer.again = try_again;
     if (!look(r, request_topic(r), !r->read.until_ms || r->loop->broker->draining) &&
         !r->reply.response)

@@ -223,6 +223,7 @@ static void submit(const struct reading *b)
     c->name_len = (uint8_t)r->topic_len;
     ledger_merge(&c->job.grant, &r->body.room.grant);
     body_fini(&r->body);
+    c->ties = r->loop->broker->ties;
     c->job.flow = caller_flow(r);
     errand_hold(r, &c->job, answer);
     settle_submit(r->loop->broker->writer, c);

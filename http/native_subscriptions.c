@@ -134,6 +134,7 @@ static struct subscription_change *change_new(struct request *r, enum subscripti
 static void submit(struct request *r, struct subscription_change *c)
 {
     c->job.flow = caller_flow(r);
+    c->ties = r->loop->broker->ties;
     errand_hold(r, &c->job, answer);
     subscription_submit(r->loop->broker->writer, c);
 }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "caller.h"
 #include "line.h"
+#include "held_answer.h"
 #include "hold.h"
 #include "metrics.h"
 #include "rates.h"
@@ -448,6 +449,7 @@ static void let_go(struct request *r)
         r->forget(r->job);
     }
     sse_stream_free(r);
+    held_answer_free(r);
     timers_clear(&r->loop->timers, &r->timer);
     request_list_remove(r);
     wait_unwatch(r);

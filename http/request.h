@@ -37,6 +37,7 @@
 
 struct route;
 struct sse_stream;
+struct held_answer;
 
 enum request_phase {
     REQUEST_HEADERS,
@@ -63,6 +64,7 @@ struct read_query { /* a parked reader is little more than this */
     bool strict, resolved;
     bool envelope; /* READ_SSE: messages as objects */
     bool resumes;  /* READ_SSE: `from` is behind a Last-Event-ID */
+    bool tied;     /* a receive whose leases are tied to its connection */
 };
 
 struct answer_room { /* for what a reader is told (line.h) */
@@ -112,6 +114,7 @@ struct request {
     struct read_query read;
     struct answer_room answer;
     struct sse_stream *stream; /* NULL: not one who stays */
+    struct held_answer *held;  /* NULL: none that is held open */
     struct booking booking;
     int64_t outside_until_ms; /* OUTSIDE: monotonic */
 };

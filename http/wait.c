@@ -7,6 +7,7 @@
  */
 #include "wait.h"
 
+#include "held_answer.h"
 #include "hold.h"
 #include "line.h"
 #include "metrics.h"
@@ -299,6 +300,7 @@ void wait_cut_all(struct loop *l)
         cut_list(&l->parked[i]);
     }
     sse_stream_cut_all(l);
+    held_answer_cut_all(l);
 }
 
 void wait_init(struct request *r)

@@ -38,6 +38,7 @@ static void given_a_loop(void)
                               .writer = writer,
                               .waiters = waiters,
                               .receivers = receivers_new(),
+                              .ties = ties_new(2 << 20),
                               .publish = ledger,
                               .read = ledger_new(8 << 20),
                               .json = ledger_new(8 << 20),
@@ -66,6 +67,7 @@ static void then_the_loop_is_idle(void)
     rate_free(broker.rate);
     places_free(broker.places);
     receivers_free(broker.receivers);
+    ties_free(broker.ties);
     timers_fini(&loop.timers);
     fetch_close(&loop.fetch);
     mailbox_fini(&loop.mailbox);
