@@ -4,6 +4,7 @@ Standard library only, Python 3.11. The program is $SLUICE_BIN, build/release/sl
 that is not set; the load client `hammer` is looked for beside it, or in $SLUICE_HAMMER.
 """
 import ctypes
+import fcntl
 import json
 import os
 import random
@@ -42,18 +43,39 @@ def clean_env():
     return {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
 
 
+class Ports:
+    """A port is a byte of one file, which its process has locked until it ends: a broker that
+    restarts finds its port free, though other tests look for theirs all the time."""
+
+    def __init__(self):
+        self.file = open(os.path.join(tempfile.gettempdir(), "sluice-test-ports-%d" % os.getuid()), "ab")
+        self.mine = set()  # a process is not kept out by locks of its own
+
+    def take(self, port):
+        try:
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        self.mine.add(port)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return True
+            except OSError:
+                return False
+
+
+PORTS = Ports()
+
+
 def free_port():
     """Below the ports that the kernel gives to clients: between this question and the broker's
     bind, a load client beside us would take one of those."""
     while True:
         port = random.SystemRandom().randrange(10000, 32768)
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
+        if port not in PORTS.mine and PORTS.take(port):
+            return port
 
 
 def until(check, seconds=PATIENCE, every=0.02, what="it"):
