@@ -211,6 +211,7 @@ class Play:
             self.begin()
             self.kill_on()
             self.finish()
+            self.broker.stop()
             return self.judge()
         finally:
             self.let_die()
