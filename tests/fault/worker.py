@@ -20,17 +20,19 @@ import signal
 import time
 import traceback
 
+from holder import Holder
 from httpclient import Client
 from sub_model import ms
 
 
 class Worker:
     def __init__(self, port, path, name, seed, how):
-        """how: limit, lease, work (seconds for each message), singly, insists (acks again), prefer."""
+        """how: limit, lease, work (seconds for each message), singly, insists (acks again), tied (its leases, to a
+        connection)."""
         self.port, self.path, self.how = port, path, how
         self.rng = random.Random(seed)
         self.file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.client = None
+        self.client = self.holder = None
         self.told = False
 
     def close(self):
@@ -49,7 +51,7 @@ class Worker:
         try:
             if self.client is None:
                 self.client = Client(self.port)
-            return self.client.ask("POST", self.path + ":" + verb, body, self.how["prefer"])
+            return self.client.ask("POST", self.path + ":" + verb, body)
         except OSError:
             self.note("X", time.monotonic_ns())
             self.drop()
@@ -63,11 +65,10 @@ class Worker:
 
     def receive(self):
         self.note("Q", time.monotonic_ns())
-        a = self.ask("receive?limit=%d&lease=%s&wait=1" % (self.how["limit"], self.how["lease"]))
-        if a is None:
+        verb = "receive?limit=%d&lease=%s&wait=1" % (self.how["limit"], self.how["lease"])
+        got = self.hold(verb) if self.how["tied"] else self.take(verb)
+        if got is None:
             return []
-        assert a.status == 200, a
-        got = a.json["messages"]
         if not got:
             self.note("N")
         else:
@@ -76,6 +77,22 @@ class Worker:
         for m in got:
             assert m["data"] == str(m["offset"]), m
         return got
+
+    def take(self, verb):
+        a = self.ask(verb)
+        assert a is None or a.status == 200, a
+        return a and a.json["messages"]
+
+    def hold(self, verb):
+        self.holder = Holder(self, self.path + ":" + verb)
+        return self.holder.taken()
+
+    def let_go(self):
+        """All is acked, so its answer ends."""
+        if self.holder:
+            self.holder.end()
+            self.holder.close()
+        self.holder = None
 
     # ---- the work ----
 
@@ -113,6 +130,7 @@ class Worker:
                 self.ack([m])
         if got and not self.how["singly"]:
             self.ack(got)
+        self.let_go()
 
     def run(self):
         signal.signal(signal.SIGTERM, self.stop)

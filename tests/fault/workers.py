@@ -10,7 +10,8 @@ Half of the workers ack all of an answer at once, the others each message by its
 the messages are there at the beginning, the others are published meanwhile.
 
 The plays: `plain`; `key`, in order by key; `broker`, where kill -9 hits the broker as well. Who gets no answer asks
-again then: the publisher by Idempotency-Key, and half of the workers, for their acks.
+again then: the publisher by Idempotency-Key, and half of the workers, for their acks; `tied`, where leases are
+of 12 hours, and end with the connection of a worker that is killed.
 """
 import argparse
 import json
@@ -27,9 +28,9 @@ import worker_check  # noqa: E402
 from sluicetest import BIN, PATIENCE, Broker, until  # noqa: E402
 
 WORKERS, LIMIT, BATCH = 8, 50, 100
-PLAYS = ("plain", "key", "broker")
-SHORT = {"plain": 4000, "key": 2000, "broker": 2000}
-FULL = {"plain": 200000, "key": 50000, "broker": 50000}
+PLAYS = ("plain", "key", "broker", "tied")
+SHORT = {"plain": 4000, "key": 2000, "broker": 2000, "tied": 2000}
+FULL = {"plain": 200000, "key": 50000, "broker": 50000, "tied": 50000}
 TOPIC, SUBSCRIPTION = "work", "/v1/subscriptions/workers"
 
 
@@ -77,10 +78,10 @@ class Play:
     def __init__(self, name, count, seed, directory, a):
         self.name, self.count, self.seed, self.directory, self.a = name, count, seed, directory, a
         self.rng = random.Random(seed)
-        self.by_key = name == "key"
+        self.by_key, self.tied = name == "key", name == "tied"
         self.broker = Broker(default_ttl="0")
         self.workers = {}  # by process id: name and number
-        self.names, self.broker_kills = {}, []  # is this worker one who was killed? When was the broker?
+        self.names, self.broker_kills = {}, []  # when was this worker killed, and the broker?
         self.publisher = None
 
     def message(self, n):
@@ -98,13 +99,14 @@ class Play:
 
     def hire(self, number):
         name = "%s-%d" % (self.name, len(self.names))
-        how = {"limit": LIMIT, "lease": "%dms" % (self.a.lease * 1000), "singly": number % 2 == 1, "prefer": None,
-               "insists": number % 4 < 2, "work": self.a.seconds * WORKERS / self.count}
+        how = {"limit": LIMIT, "lease": "12h" if self.tied else "%dms" % (self.a.lease * 1000),
+               "tied": self.tied, "singly": number % 2 == 1, "insists": number % 4 < 2,
+               "work": self.a.seconds * WORKERS / self.count}
         w = worker.Worker(self.broker.port, SUBSCRIPTION, self.log(name), self.rng.randrange(1 << 30), how)
         pid = worker.spawn(w.run)
         w.close()
         self.workers[pid] = (name, number)
-        self.names[name] = False
+        self.names[name] = None
 
     def log(self, name):
         return os.path.join(self.directory, name)
@@ -130,10 +132,11 @@ class Play:
     def kill_one(self):
         pid, (name, _) = self.rng.choice(list(self.workers.items()))
         self.aim(name)
+        at = time.monotonic_ns()
         os.kill(pid, signal.SIGKILL)
         status, (name, number) = self.wait(pid)
         assert status == -signal.SIGKILL, "%s had ended before, with %d" % (name, status)
-        self.names[name] = True
+        self.names[name] = at
         self.hire(number)
 
     def kill_broker(self):
@@ -204,7 +207,8 @@ class Play:
 
     def judge(self):
         logs = [worker_check.Log(name, killed).read(self.log(name)) for name, killed in self.names.items()]
-        return worker_check.check(logs, self.count, LIMIT, self.broker_kills, key_of=self.key if self.by_key else None)
+        return worker_check.check(logs, self.count, LIMIT, self.broker_kills, self.tied,
+                                  self.key if self.by_key else None)
 
     def run(self):
         try:
@@ -219,7 +223,7 @@ class Play:
 
 
 def tell(play, f, seconds):
-    kills = sum(play.names.values())
+    kills = sum(at is not None for at in play.names.values())
     print("ok   %s, seed %d: %d messages, %d workers killed%s in %.1f s; none lost" % (
         play.name, play.seed, play.count, kills,
         ", the broker %d times" % len(play.broker_kills) if play.broker_kills else "", seconds))

@@ -41,9 +41,13 @@ class Holder(Client):
         return self.messages
 
     def taken(self):
-        """The messages, while the answer stays open."""
+        """The messages, while the answer stays open; [] when there were none, so that it did not."""
         status, self.headers = self._head()
         assert status == 200, (status, self.headers, self.kept)
+        length = self.header("Content-Length")
+        if length:
+            self.text, self.ended = self._exactly(int(length)), True
+            return self._document()
         while self._document() is None:
             assert self._piece(), "it ended in the middle: %r" % self.text
         return self.messages
@@ -51,7 +55,7 @@ class Holder(Client):
     def end(self):
         """Reads on until the answer has come to its proper end: what came behind the document."""
         before = len(self.text)
-        while self._piece():
+        while not self.ended and self._piece():
             pass
         return self.text[before:]
 
