@@ -12,6 +12,7 @@
 #include "delivery.h"
 
 #include "dead_letter.h"
+#include "metrics.h"
 #include "siphash.h"
 #include "subscription.h"
 
@@ -38,11 +39,13 @@ static void leaves(struct turn *t, const struct sub_state *sub, const struct del
 static enum err change(struct turn *t, struct sub_state *sub,
                        const struct delivery *before, const struct delivery *d)
 {
+    struct delivery now = *d;
     enum err e;
 
     if (before)
         leaves(t, sub, before);
-    e = t->ops->subs->delivery_put(t->store, sub, before, d);
+    now.tied &= d->state == DELIVERY_LEASED;
+    e = t->ops->subs->delivery_put(t->store, sub, before, &now);
     if (e)
         return turn_spoil(t, e);
     if (d->due_ms)
@@ -91,7 +94,7 @@ static enum err message(struct turn *t, const struct sub_state *sub, uint64_t of
 /* ---- out ---- */
 
 enum err delivery_lease(struct turn *t, struct sub_state *sub, const struct store_entry *m,
-                        const struct delivery *before, int64_t until_ms,
+                        const struct delivery *before, int64_t until_ms, bool tied,
                         struct delivery *d)
 {
     *d = before ? *before
@@ -99,6 +102,7 @@ enum err delivery_lease(struct turn *t, struct sub_state *sub, const struct stor
                                      .expires_ms = m->record.expires_ms,
                                      .key = key_of(t, sub, &m->record) };
     d->state = DELIVERY_LEASED;
+    d->tied = tied;
     d->due_ms = until_ms;
     d->deliveries++;
     sub->counters.delivered++;
@@ -331,4 +335,52 @@ enum err delivery_sweep(struct turn *t, unsigned max)
     if (!e)
         e = save(t, &s);
     return e ? turn_spoil(t, e) : ERR_OK;
+}
+
+/* ---- figures ---- */
+
+void delivery_count(const struct turn_deliveries *d)
+{
+    metric_add(METRIC_SUB_LEASED, (int64_t)d->leased);
+    metric_add(METRIC_SUB_AGAIN, (int64_t)d->again);
+    metric_add(METRIC_SUB_ACKED, (int64_t)d->acked);
+    metric_add(METRIC_SUB_LAPSED, (int64_t)d->lapsed);
+    metric_add(METRIC_SUB_DEAD, (int64_t)d->dead);
+    metric_add(METRIC_SUB_EXPIRED, (int64_t)d->expired);
+    metric_add(METRIC_SUB_VANISHED, (int64_t)d->vanished);
+}
+
+/* ---- what was tied to a process that has ended ---- */
+
+static enum err untie_one(struct turn *t, struct sweeping *s, const struct store_due *tied)
+{
+    struct delivery d;
+    enum err e = load(t, s, tied->sub_id);
+
+    if (!e)
+        e = t->ops->subs->delivery_find(t->store, &s->sub, tied->offset, &d);
+    if (e == ERR_NOT_FOUND)
+        return t->ops->subs->drop_due(t->store, tied);
+    if (!e)
+        e = delivery_retry(t, &s->sub, &d, 0);
+    t->deliveries.vanished += !e;
+    return e;
+}
+
+enum err delivery_untie(struct turn *t, unsigned max)
+{
+    struct sweeping s = { .have = false };
+    struct store_due tied;
+    unsigned count = 0;
+    enum err e = ERR_OK;
+
+    while (count < max && !e && !(e = t->ops->subs->first_tied(t->store, &tied))) {
+        e = untie_one(t, &s, &tied);
+        count++;
+    }
+    if (e == ERR_BUSY || (e == ERR_NOT_FOUND && count))
+        e = ERR_OK; /* what is left is given back in the next turn */
+    if (!e)
+        e = save(t, &s);
+    return e && e != ERR_NOT_FOUND ? turn_spoil(t, e) : e;
 }

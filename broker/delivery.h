@@ -26,11 +26,11 @@
 enum dead_reason { DEAD_TRIED = 1, DEAD_REJECTED };
 
 /* A lease for the message `m`, up to `until_ms`. `before`: what was kept of it; NULL: it is
- * new. *d is what is kept from now on. */
+ * new. `tied`: no longer than its connection stays. *d is what is kept from now on. */
 MUST_CHECK enum err delivery_lease(struct turn *t, struct sub_state *sub,
                                    const struct store_entry *m,
                                    const struct delivery *before, int64_t until_ms,
-                                   struct delivery *d);
+                                   bool tied, struct delivery *d);
 
 /* A new message: must it wait, for its time or for another one of its key? Then it does from
  * now on. */
@@ -55,7 +55,14 @@ MUST_CHECK enum err delivery_give_up(struct turn *t, struct sub_state *sub,
 /* How long a message waits that was handed out so often and not acked. */
 uint64_t delivery_backoff_ms(const struct sub_settings *s, uint32_t deliveries);
 
+/* Before any job: gives back up to `max` leases that were tied to connections of a process that
+ * has ended. ERR_NOT_FOUND: there are none. */
+MUST_CHECK enum err delivery_untie(struct turn *t, unsigned max);
+
 /* Between jobs: up to `max` deliveries whose time is over. */
 MUST_CHECK enum err delivery_sweep(struct turn *t, unsigned max);
+
+/* Adds what a turn has done to the metrics; it is committed. Any thread. */
+void delivery_count(const struct turn_deliveries *d);
 
 #endif

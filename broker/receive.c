@@ -39,7 +39,7 @@ static enum err give(struct pick *p, const struct store_entry *m,
 
     c->room -= c->room_of(&m->record);
     p->bytes += m->record.blob_id ? 0 : m->record.body.len;
-    e = delivery_lease(p->t, &p->sub, m, before, c->until_ms, &d);
+    e = delivery_lease(p->t, &p->sub, m, before, c->until_ms, c->booked, &d);
     c->got[c->count++] = (struct lease){ p->sub.id, d.offset, d.deliveries };
     return e;
 }

@@ -32,6 +32,14 @@ void sweep_look_ahead(struct sweep *s)
     s->trash = stats.trash;
 }
 
+void sweep_look_first(struct sweep *s)
+{
+    struct store_due tied;
+
+    sweep_look_ahead(s);
+    s->unties = s->ops->subs->first_tied(s->store, &tied) == ERR_OK;
+}
+
 void sweep_look_again(struct sweep *s)
 {
     s->trash = true;
@@ -110,6 +118,15 @@ enum err sweep_deliveries(const struct sweep *s, struct turn *t, bool busy)
     if (!s->next_due_ms || s->next_due_ms > t->now_ms)
         return ERR_OK;
     return delivery_sweep(t, (unsigned)(busy ? max / 2 : max));
+}
+
+enum err sweep_untie(struct sweep *s, struct turn *t)
+{
+    enum err e = delivery_untie(t, (unsigned)((size_t)s->most * RECORD_PAGE_BYTES /
+                                              DELIVERY_PAGE_BYTES));
+
+    s->unties = !e;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 bool sweep_due(const struct sweep *s)

@@ -18,6 +18,7 @@ struct sweep {
     struct store *store;
     unsigned most;         /* records in one step when nobody publishes; half of it beside
                             * publishers, at least */
+    bool unties;           /* at the start: leases are tied to connections of before */
     bool trash;            /* something waits in the trash that may be freed now */
     int64_t next_due_ms;   /* wall clock; 0: nothing becomes due */
     int64_t held_until_ms; /* when the first download loses its hold; 0: none has one */
@@ -31,7 +32,9 @@ void sweep_init(struct sweep *s, const struct store_ops *ops, struct store *stor
 /* What the last sweep_expire changed at most. */
 size_t sweep_pages_bytes(const struct sweep *s);
 
-/* Asks the store what there is to do. A transaction must be open. */
+/* Asks the store what there is to do. A transaction must be open. At the start, the same for what
+ * was tied. */
+void sweep_look_first(struct sweep *s);
 void sweep_look_ahead(struct sweep *s);
 
 /* What the store said in a transaction that failed is void: look at everything again. */
@@ -48,6 +51,9 @@ MUST_CHECK enum err sweep_expire(struct sweep *s, int64_t now_ms, uint64_t appen
 /* What subscriptions have handed out and time is over for: the turn's transaction. */
 struct turn;
 MUST_CHECK enum err sweep_deliveries(const struct sweep *s, struct turn *t, bool busy);
+
+/* Gives back some of what was tied to connections of before; all of it, when `unties` is false. */
+MUST_CHECK enum err sweep_untie(struct sweep *s, struct turn *t);
 
 /* Is there work for one of them? */
 bool sweep_due(const struct sweep *s);

@@ -9,6 +9,7 @@
 #include "backlog.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "delivery.h"
 #include "metrics.h"
 #include "sweep.h"
 
@@ -216,17 +217,6 @@ static void finish_all(struct writer *w, enum err e)
             finish(w, j, e);
 }
 
-static void count_deliveries(const struct turn_deliveries *d)
-{
-    metric_add(METRIC_SUB_LEASED, (int64_t)d->leased);
-    metric_add(METRIC_SUB_AGAIN, (int64_t)d->again);
-    metric_add(METRIC_SUB_ACKED, (int64_t)d->acked);
-    metric_add(METRIC_SUB_LAPSED, (int64_t)d->lapsed);
-    metric_add(METRIC_SUB_DEAD, (int64_t)d->dead);
-    metric_add(METRIC_SUB_EXPIRED, (int64_t)d->expired);
-    metric_add(METRIC_SUB_VANISHED, (int64_t)d->vanished);
-}
-
 static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
 {
     enum err e = w->o.ops->commit(w->o.store);
@@ -238,7 +228,7 @@ static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
     metric_add(METRIC_COMMITS, 1);
     metric_add(METRIC_COMMIT_MESSAGES, (int64_t)t->messages);
     metric_add(METRIC_COMMIT_BYTES, (int64_t)t->bytes);
-    count_deliveries(&t->deliveries);
+    delivery_count(&t->deliveries);
     metric_observe_us(HISTOGRAM_COMMIT, clock_mono_us() - started_us);
     w->unsynced = w->o.relaxed;
     return ERR_OK;
@@ -248,8 +238,11 @@ static enum err commit(struct writer *w, struct turn *t, int64_t started_us)
 static enum err sweep_and_run(struct writer *w, struct turn *t)
 {
     bool busy = w->turn.first != NULL, sweeps = !(busy && w->sweep_alone);
-    enum err e = sweeps ? sweep_trash(&w->sweep) : ERR_OK;
+    enum err e;
 
+    if (w->sweep.unties)
+        return sweep_untie(&w->sweep, t);
+    e = sweeps ? sweep_trash(&w->sweep) : ERR_OK;
     if (!e)
         run_jobs(w, t);
     if (w->spoiled)
@@ -299,12 +292,14 @@ static void take_turn(struct writer *w)
     w->wake_all = false;
     w->wake_count = 0;
     w->turn_pages_bytes = 0;
-    if (!w->sweep_alone || w->again.first || clock_mono_ms() < w->pause_until_ms)
+    if (!w->sweep.unties &&
+        (!w->sweep_alone || w->again.first || clock_mono_ms() < w->pause_until_ms))
         take_jobs(w);
     e = transaction(w, &t);
     note_pages(w, &t);
     if (e) {
         LOG_WARN("writer", "turn_failed", LOG_S("error", err_name(e)));
+        w->sweep.unties = false; /* those leases end by themselves, then */
         sweep_look_again(&w->sweep);
         w->pause_until_ms = clock_mono_ms() + PAUSE_MS;
     }
@@ -372,6 +367,8 @@ static void *writer_main(void *arg)
     struct writer *w = arg;
     bool stopping = false, work;
 
+    while (w->sweep.unties) /* before anything new may be tied */
+        take_turn(w);
     while (!stopping) {
         pthread_mutex_lock(&w->lock);
         if (!w->queue.first && !w->backlog.waiting && !w->stop && !something_due(w))
@@ -396,7 +393,7 @@ static enum err first_look(struct writer *w)
 
     if (e)
         return e;
-    sweep_look_ahead(&w->sweep);
+    sweep_look_first(&w->sweep);
     w->o.ops->abort(w->o.store);
     return ERR_OK;
 }

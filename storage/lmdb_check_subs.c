@@ -6,7 +6,7 @@
  *      which is not beyond the log.
  *   3. A delivery's entries (READY, KEY, due) are there exactly as its row says.
  */
-#include "lmdb_internal.h"
+#include "lmdb_deliveries.h"
 #include "sub_record.h"
 #include "base/log.h"
 
@@ -75,7 +75,10 @@ static bool has_entries(const struct walk *w, const struct delivery *d)
     put_be64(due, (uint64_t)d->due_ms);
     put_be64(due + 8, w->id);
     put_be64(due + 16, d->offset);
-    return !d->due_ms || has(w, TABLE_SUB_DUE, bytes_of(due, sizeof due));
+    if (d->due_ms && !has(w, TABLE_SUB_DUE, bytes_of(due, sizeof due)))
+        return false;
+    put_be64(due, DELIVERY_TIED_MS);
+    return !d->tied || has(w, TABLE_SUB_DUE, bytes_of(due, sizeof due));
 }
 
 static enum err check_row(struct walk *w, uint64_t offset, struct bytes row)
@@ -156,6 +159,7 @@ static enum err check_due(struct walk *w, struct bytes key, struct bytes value)
     uint8_t name[DELIVERY_KEY_MAX];
     struct delivery d;
     uint64_t id;
+    int64_t due_ms;
 
     (void)value;
     if (key.len != DUE_KEY_LEN)
@@ -163,7 +167,9 @@ static enum err check_due(struct walk *w, struct bytes key, struct bytes value)
     id = get_be64(p + 8);
     if (!has(w, TABLE_DELIVERIES, lmdb_delivery_key(name, id, DELIVERY_NAME, 0, 0)))
         return in_trash(w, id) ? ERR_OK : broken(w, "something due of nobody", id, 0);
-    if (!row_of(w, id, get_be64(p + 16), &d) || d.due_ms != (int64_t)get_be64(p))
+    due_ms = (int64_t)get_be64(p);
+    if (!row_of(w, id, get_be64(p + 16), &d) ||
+        (due_ms == DELIVERY_TIED_MS ? !d.tied : d.due_ms != due_ms))
         return broken(w, "something due that is no delivery", id, get_be64(p + 16));
     return ERR_OK;
 }

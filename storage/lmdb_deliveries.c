@@ -9,16 +9,19 @@
  *
  * and one for all subscriptions in order of time: what is due is found at its front.
  *
- *   1. A row's READY, KEY and due entries are there exactly while the row says so.
+ *   1. A row's READY, KEY and due entries are there exactly while the row says so. One that is
+ *      tied to a connection has another due entry behind all others (DELIVERY_TIED_MS), so that
+ *      those of a process that ended are found without looking at the rest.
  *   2. A due entry of an id without a name leads nowhere; it goes with the trash, or when
  *      it is due.
  */
-#include "lmdb_internal.h"
+#include "lmdb_deliveries.h"
 #include "base/log.h"
 
 #define ROW_LEN     30u
 #define ROW_VERSION 1u
-#define STATE_MASK  0x0fu /* of the byte with the state; why it is dying is above */
+#define STATE_MASK  0x07u /* of the byte with the state; why it is dying is above */
+#define STATE_TIED  0x08u
 
 struct bytes lmdb_delivery_key(uint8_t key[DELIVERY_KEY_MAX], uint64_t id,
                                enum delivery_kind kind, uint64_t hash, uint64_t offset)
@@ -51,7 +54,7 @@ static enum err corrupt(const struct store *s)
 static void encode(const struct delivery *d, uint8_t out[ROW_LEN])
 {
     out[0] = ROW_VERSION;
-    out[1] = (uint8_t)(d->state | d->dying << 4);
+    out[1] = (uint8_t)(d->state | (d->tied ? STATE_TIED : 0) | d->dying << 4);
     put_be32(out + 2, d->deliveries);
     put_be64(out + 6, (uint64_t)d->due_ms);
     put_be64(out + 14, (uint64_t)d->expires_ms);
@@ -66,6 +69,7 @@ enum err lmdb_delivery_decode(uint64_t offset, struct bytes stored, struct deliv
         return ERR_CORRUPT;
     *out = (struct delivery){ .offset = offset,
                               .state = (enum delivery_state)(p[1] & STATE_MASK),
+                              .tied = p[1] & STATE_TIED,
                               .dying = p[1] >> 4,
                               .deliveries = get_be32(p + 2),
                               .due_ms = (int64_t)get_be64(p + 6),
@@ -113,6 +117,14 @@ static enum err mark_due(struct store *s, uint64_t id, const struct delivery *d,
     return d->due_ms ? mark(s, TABLE_SUB_DUE, due_key(key, &due), there) : ERR_OK;
 }
 
+static enum err mark_tied(struct store *s, uint64_t id, const struct delivery *d, bool there)
+{
+    struct store_due due = { id, d->offset, DELIVERY_TIED_MS };
+    uint8_t key[DUE_KEY_LEN];
+
+    return d->tied ? mark(s, TABLE_SUB_DUE, due_key(key, &due), there) : ERR_OK;
+}
+
 static enum err mark_ready(struct store *s, uint64_t id, const struct delivery *d, bool there)
 {
     uint8_t key[DELIVERY_KEY_MAX];
@@ -140,6 +152,8 @@ static enum err unmark(struct store *s, uint64_t id, const struct delivery *befo
 
     if (!d || before->due_ms != d->due_ms)
         e = mark_due(s, id, before, false);
+    if (!e && (!d || before->tied != d->tied))
+        e = mark_tied(s, id, before, false);
     if (!e && (!d || before->state != d->state))
         e = mark_ready(s, id, before, false);
     if (!e && (!d || before->key != d->key))
@@ -161,6 +175,8 @@ enum err lmdb_delivery_put(struct store *s, struct sub_state *sub,
                          bytes_of(row, sizeof row));
     if (!e && (!before || before->due_ms != d->due_ms))
         e = mark_due(s, id, d, true);
+    if (!e && (!before || before->tied != d->tied))
+        e = mark_tied(s, id, d, true);
     if (!e && (!before || before->state != d->state))
         e = mark_ready(s, id, d, true);
     if (!e && (!before || before->key != d->key))
@@ -226,12 +242,15 @@ enum err lmdb_delivery_first_of_key(struct store *s, const struct sub_state *sub
     return first(s, sub->id, DELIVERY_BY_KEY, key, offset);
 }
 
-enum err lmdb_delivery_first_due(struct store *s, int64_t now_ms, struct store_due *out)
+/* The first that is due at `from_ms` or after. */
+static enum err first_due(struct store *s, int64_t from_ms, struct store_due *out)
 {
+    uint8_t from[DUE_KEY_LEN];
+    struct bytes whole = due_key(from, &(struct store_due){ .due_ms = from_ms });
     MDB_cursor *c;
-    MDB_val k, v;
+    MDB_val k = val_of(whole.data, whole.len), v;
     enum err e = lmdb_txn_cursor(s, TABLE_SUB_DUE, &c);
-    int rc = e ? 0 : mdb_cursor_get(c, &k, &v, MDB_FIRST);
+    int rc = e ? 0 : mdb_cursor_get(c, &k, &v, MDB_SET_RANGE);
 
     *out = (struct store_due){ 0 };
     if (e || rc == MDB_NOTFOUND)
@@ -242,7 +261,19 @@ enum err lmdb_delivery_first_due(struct store *s, int64_t now_ms, struct store_d
     *out = (struct store_due){ .due_ms = (int64_t)get_be64(k.mv_data),
                                .sub_id = get_be64((const uint8_t *)k.mv_data + 8),
                                .offset = get_be64((const uint8_t *)k.mv_data + 16) };
-    return out->due_ms <= now_ms ? ERR_OK : ERR_NOT_FOUND;
+    return ERR_OK;
+}
+
+enum err lmdb_delivery_first_due(struct store *s, int64_t now_ms, struct store_due *out)
+{
+    enum err e = first_due(s, 0, out);
+
+    return !e && out->due_ms > now_ms ? ERR_NOT_FOUND : e;
+}
+
+enum err lmdb_delivery_first_tied(struct store *s, struct store_due *out)
+{
+    return first_due(s, DELIVERY_TIED_MS, out);
 }
 
 enum err lmdb_delivery_drop_due(struct store *s, const struct store_due *due)
@@ -306,6 +337,8 @@ enum err lmdb_delivery_free_one(struct store *s, uint64_t id)
         if (d.due_ms)
             e = lmdb_txn_delete(s, TABLE_SUB_DUE,
                                 due_key(due, &(struct store_due){ id, offset, d.due_ms }));
+        if (!e)
+            e = mark_tied(s, id, &d, false);
     }
     if (!rc && !e)
         rc = mdb_cursor_del(c, 0);

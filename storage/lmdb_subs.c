@@ -5,7 +5,7 @@
  *
  * Nothing is cached: a row is read and written within the transaction that changes it.
  */
-#include "lmdb_internal.h"
+#include "lmdb_deliveries.h"
 #include "sub_record.h"
 #include "base/log.h"
 
@@ -232,6 +232,7 @@ const struct store_subs_ops lmdb_subs = {
     .first_ready = lmdb_delivery_first_ready,
     .first_of_key = lmdb_delivery_first_of_key,
     .first_due = lmdb_delivery_first_due,
+    .first_tied = lmdb_delivery_first_tied,
     .drop_due = lmdb_delivery_drop_due,
     .secret = secret,
     .read = read_one,

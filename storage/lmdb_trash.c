@@ -8,7 +8,7 @@
  *      the trash, behind the back of a step that has come so far: the next step finds them.
  *   3. A step walks past pinned blobs, of which there are no more than readers have pins.
  */
-#include "lmdb_internal.h"
+#include "lmdb_deliveries.h"
 
 #define TRASH_KEY_LEN 9u
 

@@ -98,6 +98,7 @@ struct delivery {
     int64_t expires_ms;  /* the message's; 0: never */
     uint64_t key;        /* a hash of the message's; 0: no order to keep */
     uint8_t dying;       /* not 0: WAITING to be given up, for this reason (at most 15) */
+    bool tied;           /* LEASED, for as long as a connection of this process stays */
 };
 
 struct store_due { /* a delivery whose state is over */
@@ -138,7 +139,10 @@ struct store_subs_ops {
     /* Of all subscriptions: the delivery that is due first, if that is by `now_ms`; else
      * ERR_NOT_FOUND, and out->due_ms says when, 0: never. */
     enum err (*first_due)(struct store *s, int64_t now_ms, struct store_due *out);
-    /* Takes out a due row whose subscription is not there any more. */
+    /* Of all subscriptions: one that is tied, in *out, for find_id. ERR_NOT_FOUND. */
+    enum err (*first_tied)(struct store *s, struct store_due *out);
+    /* Takes out a due row, or what leads to one that is tied, whose subscription is not there
+     * any more. */
     enum err (*drop_due)(struct store *s, const struct store_due *due);
 
     /* Random, and the same as long as the store lives. Any thread. */

@@ -355,6 +355,53 @@ class Stopped(Tied, SoloBrokerTest):
         self.assertEqual([(m["data"], m["deliveries"]) for m in self.receive()], [("a", 2)])
 
 
+class Crashed(Tied, SoloBrokerTest):
+    def test_what_was_tied_comes_again_after_a_crash_and_not_after_its_lease(self):
+        b = self.start()
+        self.make(lease="12h", backoff=["1h"], max_deliveries=2, dead_letter="dead")
+        self.say("a", "b", "c", "d")
+        h = self.holds(limit=2)
+        self.ack(h.messages[0])
+        loose = self.receive(limit=1)[0]
+        b.kill()
+        b.start()
+        self.assertEqual([(m["data"], m["deliveries"]) for m in self.again(limit=1)], [("b", 2)])
+        self.assertProblem(self.settle("ack", h.messages[1]), 409, "lease_lost")
+        self.ack(loose)
+        self.assertEqual(self.sub()["in_flight"], 1)
+        b.kill()
+        b.start()
+        self.assertEqual(self.data(), ["d"])  # an ordinary lease outlives a crash
+        self.assertEqual(self.broker.metric(VANISHED), 0)
+
+    def test_it_counts_as_a_delivery(self):
+        b = self.start()
+        self.make(lease="12h", max_deliveries=1, dead_letter="dead")
+        self.say("a")
+        self.holds()
+        b.kill()
+        b.start()
+        until(lambda: self.broker.read("dead").json.get("messages"), what="a dead letter")
+        self.assertEqual((self.receive(), self.sub()["dead"]), ([], 1))
+        self.assertEqual(self.broker.metric(VANISHED), 1)
+
+    def test_hundreds_of_many_subscriptions_one_of_which_is_deleted(self):
+        b = self.start()
+        for sub in "abcde":
+            self.make(sub, lease="12h")
+        self.broker.batch(self.name, "".join('{"data":"%d"}\n' % i for i in range(300)))
+        for sub in "abcde":
+            Holder(self.broker, self.path("receive", sub) + "?limit=1000").taken()
+        self.assertEqual(b.ask("DELETE", self.path(sub="c")).status, 204)
+        self.assertEqual(b.ask("POST", self.path("seek", "d"), '{"offset":"latest"}').status, 200)
+        b.kill()
+        b.start()
+        for sub, count in (("a", 300), ("b", 300), ("d", 0), ("e", 300)):
+            until(lambda: self.sub(sub)["ready"] == count, what="all are ready again")
+            self.assertEqual(self.sub(sub)["in_flight"], 0)
+            self.assertEqual(len(self.receive(sub, limit=1000)), count)
+
+
 class AllAtOnce(Tied, SoloBrokerTest):
     """Vanishing, acks, leases that end, seeks and a shutdown, as they come."""
     MESSAGES = 300

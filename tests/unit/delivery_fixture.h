@@ -75,6 +75,8 @@ UNUSED static size_t room_of(const struct record *r)
     return ROOM;
 }
 
+static bool tied; /* what is leased is, for as long as a connection stays */
+
 /* Leases at most `limit`; the caller frees it. */
 UNUSED static struct receive *received(unsigned limit, size_t room)
 {
@@ -88,6 +90,7 @@ UNUSED static struct receive *received(unsigned limit, size_t room)
     c->max_bytes = 1 << 20;
     c->room = room;
     c->room_of = room_of;
+    c->booked = tied;
     c->job.home = &loop_mail;
     c->job.letter.open = home;
     receive_submit(writer, c);
