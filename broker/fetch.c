@@ -158,6 +158,24 @@ enum err fetch_next(struct fetch *f, uint64_t offset, struct store_entry *out)
     return e;
 }
 
+enum err fetch_matching(struct fetch *f, const struct filter *filter, unsigned max,
+                        uint64_t *at, struct store_entry *out)
+{
+    enum err e = f->ops->read_seek(f->reader, f->topic.id, *at, out);
+
+    f->positioned = false;
+    for (; !e; e = f->ops->read_next(f->reader, out)) {
+        *at = out->offset;
+        if (!max--)
+            return ERR_BUSY;
+        if (is_live(f, out) && filter_passes(filter, out->record.attributes))
+            return ERR_OK;
+    }
+    if (e == ERR_NOT_FOUND && *at < f->topic.next_offset)
+        *at = f->topic.next_offset;
+    return e;
+}
+
 enum err fetch_earliest(struct fetch *f, uint64_t *offset)
 {
     struct store_entry m;

@@ -9,6 +9,7 @@
 #ifndef SLUICE_FETCH_H
 #define SLUICE_FETCH_H
 
+#include "filter.h"
 #include "store.h"
 
 enum fetch_from_kind {
@@ -64,6 +65,12 @@ MUST_CHECK enum err fetch_earliest(struct fetch *f, uint64_t *offset);
 /* The first live message at or after `offset`. ERR_NOT_FOUND: none yet. Consecutive calls
  * with rising offsets walk the log. Views last until fetch_end. */
 MUST_CHECK enum err fetch_next(struct fetch *f, uint64_t offset, struct store_entry *out);
+
+/* The first live message at or after *at that the filter lets through, among the next `max` in
+ * the log: *at is its offset. ERR_BUSY: none of them; *at is where to go on. ERR_NOT_FOUND:
+ * none to the end, where *at is. */
+MUST_CHECK enum err fetch_matching(struct fetch *f, const struct filter *filter, unsigned max,
+                                   uint64_t *at, struct store_entry *out);
 
 /* Messages that a subscription has not finished: what is before it in the log, and what is
  * on its way. Those whose time is over count until they are taken out; what is leased, until

@@ -1,15 +1,18 @@
 #include "receive.h"
 
 #include "delivery.h"
+#include "filter.h"
 #include "subscription.h"
 
-#define STEPS_MAX 1000u /* messages passed over in one turn: gone, held, or too early */
+/* Messages passed over in one turn: gone, held, too early, or filtered out. */
+#define STEPS_MAX 1000u
 
 struct pick { /* one run */
     struct receive *c;
     struct turn *t;
     struct sub_state sub;
     struct store_topic *topic;
+    struct filter filter; /* of sub */
     unsigned steps;
     uint64_t bytes;
     bool changed; /* sub, beside its deliveries */
@@ -103,6 +106,12 @@ static enum err take_one_new(struct pick *p)
     }
     if (e)
         return turn_spoil(p->t, e);
+    if (!filter_passes(&p->filter, m.record.attributes)) {
+        p->steps++;
+        p->sub.next = m.offset + 1;
+        p->changed = true;
+        return ERR_OK;
+    }
     e = delivery_hold(p->t, &p->sub, &m, &held);
     if (e || (!held && !fits(p, &m.record)))
         return e;
@@ -146,8 +155,24 @@ static enum err save(struct pick *p)
         return turn_spoil(p->t, e);
     if (p->c->count)
         wake_others(p);
-    /* What it passed over stays passed over; the next turn goes on from there. */
-    return p->steps >= STEPS_MAX && !p->c->count && !p->c->small ? ERR_BUSY : ERR_OK;
+    /* What it passed over stays passed over; the next turn goes on from there. Where a filter
+     * is, the submitter looks ahead instead. */
+    return p->steps >= STEPS_MAX && !p->c->count && !p->c->small && !p->filter.count
+               ? ERR_BUSY
+               : ERR_OK;
+}
+
+/* The log has grown at its end only, so what was seen there holds. */
+static void pass(struct pick *p)
+{
+    const struct receive *c = p->c;
+    uint64_t end = p->t->ops->topic_state(p->topic)->next_offset;
+
+    if (!c->mark || c->seen <= p->sub.next || c->seen > end ||
+        c->mark != subscription_mark(p->t->ops, p->t->store, &p->sub))
+        return;
+    p->sub.next = c->seen;
+    p->changed = true;
 }
 
 static enum err receive_run(struct job *j, struct turn *t)
@@ -164,6 +189,9 @@ static enum err receive_run(struct job *j, struct turn *t)
     e = t->ops->room(t->store, c->job.cost);
     if (e)
         return e;
+    if (!filter_read(&p.sub.settings, &p.filter))
+        return turn_spoil(t, ERR_CORRUPT);
+    pass(&p);
     c->until_ms = t->now_ms +
                   (int64_t)(c->lease_ms ? c->lease_ms : p.sub.settings.lease_ms);
     e = take(&p);

@@ -21,6 +21,10 @@ struct receive {
     size_t room;        /* for messages, in the answer; the submitter's grant pays for it */
     size_t booked;      /* the submitter's: of ties.h; 0: not tied to its connection */
     size_t (*room_of)(const struct record *r); /* what an answer needs for one */
+    /* The submitter has looked through the log: before `seen` is nothing for the subscription
+     * that has this mark. `limit` may be 0 then: the subscription goes on, nothing more. */
+    uint64_t mark; /* subscription_mark; 0: it has not */
+    uint64_t seen;
 
     /* The outcome: ERR_OK, ERR_NOT_FOUND (no such subscription), or the store's. */
     enum err outcome;

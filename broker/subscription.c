@@ -1,9 +1,24 @@
 #include "subscription.h"
 
+#include "siphash.h"
+
 bool subscription_may_give(const struct sub_state *sub, bool fresh)
 {
     return sub->in[DELIVERY_LEASED] < sub->settings.max_in_flight &&
            (!fresh || subscription_set_aside(sub) < SUBSCRIPTION_HELD_MAX);
+}
+
+uint64_t subscription_mark(const struct store_ops *ops, struct store *store,
+                           const struct sub_state *sub)
+{
+    struct bytes filter = sub_extra(&sub->settings, SUB_FILTER);
+    uint8_t secret[STORE_SECRET_LEN], text[8 + STORE_SUB_EXTRA_MAX];
+
+    ops->subs->secret(store, secret);
+    put_be64(text, sub->id);
+    if (filter.len)
+        memcpy(text + 8, filter.data, filter.len);
+    return siphash(secret, bytes_of(text, 8 + filter.len)) | 1;
 }
 
 static struct bytes name_of(const struct sub_state *sub)
@@ -70,6 +85,7 @@ static enum err make(struct subscription_change *c, struct turn *t)
 
     if (!e)
         e = find_topic(c, t, subscription_topic(&c->sub), &topic);
+    c->no_topic = e == ERR_NOT_FOUND && !c->no_dead_letter;
     if (e)
         return e;
     c->sub.next = place(c, t->ops->topic_state(topic)->next_offset);
@@ -101,6 +117,58 @@ static enum err put(struct subscription_change *c, struct turn *t)
     return e ? e : make(c, t);
 }
 
+/* ---- changes of one that is there ---- */
+
+static bool may_change(const struct subscription_change *c, const struct sub_settings *now)
+{
+    const struct sub_settings *to = &c->sub.settings;
+
+    return (!(c->set & SUBSCRIPTION_SET_TOPIC) ||
+            bytes_eq(subscription_topic(&c->sub), bytes_of(now->topic, now->topic_len))) &&
+           (!(c->set & SUBSCRIPTION_SET_ORDERING) || to->ordering == now->ordering);
+}
+
+static void merge(struct sub_settings *now, const struct sub_settings *to, unsigned set)
+{
+    if (set & SUBSCRIPTION_SET_LEASE)
+        now->lease_ms = to->lease_ms;
+    if (set & SUBSCRIPTION_SET_MAX_DELIVERIES)
+        now->max_deliveries = to->max_deliveries;
+    if (set & SUBSCRIPTION_SET_MAX_IN_FLIGHT)
+        now->max_in_flight = to->max_in_flight;
+    if (set & SUBSCRIPTION_SET_BACKOFF) {
+        now->backoffs = to->backoffs;
+        memcpy(now->backoff_ms, to->backoff_ms, sizeof now->backoff_ms);
+    }
+    if (set & SUBSCRIPTION_SET_DEAD_LETTER) {
+        now->dead_letter_len = to->dead_letter_len;
+        memcpy(now->dead_letter, to->dead_letter, sizeof now->dead_letter);
+    }
+    /* It has room: what is set fitted into settings of this size. */
+    if (set & SUBSCRIPTION_SET_FILTER)
+        (void)!sub_extra_set(now, SUB_FILTER, sub_extra(to, SUB_FILTER));
+}
+
+static enum err patch(struct subscription_change *c, struct turn *t, struct sub_state *now)
+{
+    enum err e = ERR_EXISTS;
+
+    if (may_change(c, &now->settings)) {
+        merge(&now->settings, &c->sub.settings, c->set);
+        e = bytes_eq(subscription_topic(now), subscription_dead_letter(now)) ? ERR_BAD_INPUT
+                                                                             : ERR_OK;
+    }
+    c->sub = *now;
+    if (!e)
+        e = check_dead_letter(c, t);
+    if (!e)
+        e = t->ops->room(t->store, 8192);
+    if (e)
+        return e;
+    e = t->ops->subs->save(t->store, now);
+    return e ? turn_spoil(t, e) : e;
+}
+
 static enum err seek(struct subscription_change *c, struct turn *t)
 {
     struct store_topic *topic;
@@ -129,6 +197,12 @@ static enum err change_run(struct job *j, struct turn *t)
     e = t->ops->subs->find(t->store, name_of(&c->sub), &now);
     if (e)
         return e == ERR_NOT_FOUND ? e : turn_spoil(t, e);
+    if (c->kind == SUBSCRIPTION_PATCH) {
+        e = patch(c, t, &now);
+        if (!e)
+            turn_wake_subscription(t, name_of(&now));
+        return e;
+    }
     c->sub = now;
     if (c->kind == SUBSCRIPTION_SEEK)
         e = seek(c, t);

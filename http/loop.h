@@ -94,6 +94,8 @@ struct loop {
     bool streams_turn;            /* those that are due are being served; meanwhile: */
     const struct request *none;   /* there is nothing for its topic ... */
     uint64_t none_offset;         /* ... at this offset */
+    int64_t scans_turn_ms;        /* in the turn of this now_ms */
+    int64_t scans_until_us;       /* receivers look ahead (receive_find.h) */
     struct mercure_hub *hub;      /* NULL: nobody has subscribed yet */
     struct connection_list awaiting, replying;
     int64_t checked_ms; /* when connections were last looked through */

@@ -7,6 +7,7 @@
 #include "read_query.h"
 #include "receive.h"
 #include "receive_answer.h"
+#include "receive_find.h"
 #include "settle.h"
 #include "subscription.h"
 #include "wait.h"
@@ -141,6 +142,13 @@ static void answer(struct request *r, struct receive *c)
         try_again_without(r, c);
 }
 
+/* Of those who were woken together one was let go for each message: now one more may be. */
+static void pass_on(struct loop *l, struct bytes name)
+{
+    if (!l->broker->draining)
+        waiters_pass_on(l->broker->waiters, l->index, waiters_subscription_slot(name));
+}
+
 static void came_home(struct letter *l)
 {
     struct receive *c = (struct receive *)l;
@@ -149,13 +157,15 @@ static void came_home(struct letter *l)
 
     if (c->job.arg)
         answer(c->job.arg, c);
+    else if (!c->limit) /* it alone was looking through the log */
+        pass_on(loop, bytes_of(c->name, c->name_len));
     else
         take_back(loop, c, c->count);
     ties_give_back(loop->broker->ties, c->booked);
     job_free(&c->job);
 }
 
-/* Parked or in line it is no more. */
+/* Parked or in line it is no more. `limit` 0: for nothing but to pass over what was seen. */
 static void submit(struct request *r, unsigned limit, size_t booked, struct grant grant)
 {
     struct bytes name = subscription(r);
@@ -177,6 +187,8 @@ static void submit(struct request *r, unsigned limit, size_t booked, struct gran
     ledger_merge(&c->job.grant, &grant);
     c->room = c->job.grant.bytes - beside(limit, booked);
     c->room_of = receive_answer_room;
+    c->mark = r->read.scan.mark;
+    c->seen = r->read.scan.seen;
     c->job.home = &r->loop->mailbox;
     c->job.flow = caller_flow(r);
     c->job.letter.open = came_home;
@@ -202,16 +214,6 @@ static struct loop_share *share_of(struct request *r)
     return s;
 }
 
-/* How many messages may be leased now, at most; something may. */
-static uint64_t count_open(const struct fetch *f, const struct sub_state *sub)
-{
-    uint64_t open = sub->settings.max_in_flight - sub->in[DELIVERY_LEASED];
-    uint64_t ahead = f->topic.next_offset - sub->next;
-    uint64_t all = sub->in[DELIVERY_READY] + (ahead < f->topic.live ? ahead : f->topic.live);
-
-    return all < open ? all : open;
-}
-
 /* Tells those who are woken in the same round. */
 static void share_out(struct request *r, uint64_t open)
 {
@@ -222,29 +224,6 @@ static void share_out(struct request *r, uint64_t open)
     share = share_of(r);
     if (share->left == UINT64_MAX)
         share->left = open;
-}
-
-/* What may be handed out next. ERR_NOT_FOUND: nothing now. One that is READY may be gone
- * from the log, and one that is new may be delayed: the job sees to that, sets it aside, and
- * needs hardly any room for it. What it has set aside is not looked at again. */
-static enum err room_needed(struct fetch *f, const struct sub_state *sub, size_t *room)
-{
-    bool ready = sub->in[DELIVERY_READY] && subscription_may_give(sub, false);
-    uint64_t offset = sub->next;
-    struct store_entry m;
-    enum err e = ERR_OK;
-
-    *room = 0;
-    if (!f->topic.id || (!ready && !subscription_may_give(sub, true)))
-        return ERR_NOT_FOUND;
-    if (ready)
-        e = f->ops->subs->read_ready(f->reader, sub, &offset);
-    f->positioned = false;
-    if (!e)
-        e = fetch_next(f, offset, &m);
-    if (!e && (ready || m.record.deliver_ms <= f->now_ms))
-        *room = receive_answer_room(&m.record);
-    return ready && e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 /* For so many, if they are about as large as the first, or as the topic's are on average. If
@@ -308,21 +287,20 @@ static bool book(struct request *r, unsigned *limit, size_t *booked)
     return *limit;
 }
 
-/* Something is there, whose first message needs this room. */
-static void lease_some(struct request *r, const struct sub_state *sub, size_t room)
+/* Something is there. */
+static void lease_some(struct request *r, const struct sub_state *sub,
+                       const struct receive_prospect *p)
 {
-    const struct fetch *f = &r->loop->fetch;
-    uint64_t open = count_open(f, sub);
-    unsigned limit = open < r->read.limit ? (unsigned)open : r->read.limit;
+    unsigned limit = p->open < r->read.limit ? (unsigned)p->open : r->read.limit;
     size_t booked, most, least;
     struct grant grant = { 0 };
     struct ledger_figures read;
 
-    share_out(r, open);
+    share_out(r, p->share);
     if (!name_topic(r, sub) || !book(r, &limit, &booked))
         return;
-    least = room + beside(limit, booked);
-    most = likely(r, f, limit, room) + beside(limit, booked);
+    least = p->room + beside(limit, booked);
+    most = likely(r, &r->loop->fetch, limit, p->room) + beside(limit, booked);
     ledger_read(r->loop->broker->read, &read);
     if (line_for_answer(r, most < read.limit ? most : read.limit, least, &grant))
         submit(r, limit, booked, grant);
@@ -330,11 +308,22 @@ static void lease_some(struct request *r, const struct sub_state *sub, size_t ro
         ties_give_back(r->loop->broker->ties, booked);
 }
 
+/* One of those who wait looks through the log, the others stay meanwhile. */
+static void pass_over(struct request *r, const struct sub_state *sub)
+{
+    struct grant grant = { 0 };
+
+    share_out(r, 0);
+    if (name_topic(r, sub) && line_for_answer(r, beside(0, 0), beside(0, 0), &grant))
+        submit(r, 0, 0, grant);
+}
+
 static bool look(struct request *r, struct bytes name, bool last)
 {
     struct fetch *f = &r->loop->fetch;
+    bool draining = r->loop->broker->draining;
+    struct receive_prospect found = { 0 };
     struct sub_state sub;
-    size_t room;
     enum err e = fetch_begin_subscription(f, name, &sub);
 
     if (e == ERR_NOT_FOUND) {
@@ -342,16 +331,18 @@ static bool look(struct request *r, struct bytes name, bool last)
         return true;
     }
     if (!e)
-        e = room_needed(f, &sub, &room);
+        e = receive_find(r, &sub, last, &found);
     fetch_end(f);
-    if (e == ERR_NOT_FOUND && !last)
+    if (found.pass && !draining)
+        pass_over(r, &sub);
+    else if (e == ERR_NOT_FOUND && !last)
         return !name_topic(r, &sub);
-    if (e == ERR_NOT_FOUND || (!e && r->loop->broker->draining))
+    else if (e == ERR_NOT_FOUND || (!e && draining))
         send_empty(r);
     else if (e)
         reply_store_error(r, e);
     else
-        lease_some(r, &sub, room);
+        lease_some(r, &sub, &found);
     return true;
 }
 
@@ -373,13 +364,9 @@ bool receive_look(struct request *r, bool last)
     return true;
 }
 
-/* Of those who were woken with it one was let go for each message: now one more may be. */
 void receive_missed(struct request *r)
 {
-    const struct broker *b = r->loop->broker;
-
-    if (!b->draining)
-        waiters_pass_on(b->waiters, r->loop->index, waiters_subscription_slot(subscription(r)));
+    pass_on(r->loop, subscription(r));
 }
 
 /* ---- in ---- */
@@ -398,6 +385,7 @@ void receive_finish(struct request *r)
     if (!read_query_receive(r, lease_ms(r)))
         return;
     r->read.tied = prefer_is(r, "lease", "connection");
+    r->read.scan = (struct receive_scan){ 0 };
     r->answer.again = try_again;
     if (!look(r, request_topic(r), !r->read.until_ms || r->loop->broker->draining) &&
         !r->reply.response)

@@ -85,11 +85,18 @@ void subscription_get_finish(struct request *r)
 
 static void refuse(struct request *r, const struct subscription_change *c)
 {
-    if (c->outcome == ERR_EXISTS)
+    if (c->outcome == ERR_EXISTS && c->kind == SUBSCRIPTION_PATCH)
+        reply_problem(r, PROBLEM_SUBSCRIPTION_EXISTS,
+                      "The topic and the ordering of a subscription stay as they are. Make "
+                      "another subscription.");
+    else if (c->outcome == ERR_BAD_INPUT)
+        reply_problem(r, PROBLEM_BAD_SETTING,
+                      "\"dead_letter\" must be another topic than the subscription's.");
+    else if (c->outcome == ERR_EXISTS)
         reply_problem(r, PROBLEM_SUBSCRIPTION_EXISTS,
                       "The subscription exists with other settings. Delete it, or take "
                       "another name.");
-    else if (c->outcome == ERR_NOT_FOUND && c->kind != SUBSCRIPTION_PUT)
+    else if (c->outcome == ERR_NOT_FOUND && !c->no_topic && !c->no_dead_letter)
         no_subscription(r);
     else if (c->outcome == ERR_NOT_FOUND)
         reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
@@ -172,17 +179,27 @@ static void submit_or_free(struct request *r, struct subscription_change *c, enu
     job_free(&c->job);
 }
 
-void subscription_put_finish(struct request *r)
+static void change_settings(struct request *r, enum subscription_kind kind)
 {
-    struct subscription_change *c = change_new(r, SUBSCRIPTION_PUT);
+    struct subscription_change *c = change_new(r, kind);
     struct fetch_from start;
     enum err e = ERR_OK;
 
     if (!c)
         return;
-    if (subscription_json_settings(r, c, &start))
+    if (subscription_json_settings(r, c, &start) && kind == SUBSCRIPTION_PUT)
         e = place(r, subscription_topic(&c->sub), start, c);
     submit_or_free(r, c, e);
+}
+
+void subscription_put_finish(struct request *r)
+{
+    change_settings(r, SUBSCRIPTION_PUT);
+}
+
+void subscription_patch_finish(struct request *r)
+{
+    change_settings(r, SUBSCRIPTION_PATCH);
 }
 
 void subscription_delete_finish(struct request *r)
@@ -307,7 +324,7 @@ static bool list_one(void *arg, const struct sub_state *sub)
     struct subscription_figures figures = { 0 };
 
     p->list.more =
-        p->list.count == p->limit || o->len + SUBSCRIPTION_TEXT_MAX + 1024 > o->limit;
+        p->list.count == p->limit || o->len + subscription_json_room(sub) + 1024 > o->limit;
     if (p->list.more)
         return false;
     p->e = read_item(p->f, p->receivers, sub, &figures);
@@ -323,7 +340,7 @@ static void list(struct request *r, struct bytes prefix, struct bytes after, uin
 {
     struct fetch *f = &r->loop->fetch;
     struct page p = { .limit = limit, .f = f, .receivers = r->loop->broker->receivers };
-    size_t most = (size_t)(limit + 1) * SUBSCRIPTION_TEXT_MAX + 2048;
+    size_t most = (size_t)limit * SUBSCRIPTION_TEXT_PLAIN + SUBSCRIPTION_TEXT_MAX + 2048;
     enum err e;
 
     if (!listing_begin(r, &p.list, "subscriptions", most < LIST_BYTES ? most : LIST_BYTES))

@@ -1,5 +1,5 @@
 /*
- * native_subscriptions - PUT, GET, DELETE of subscriptions, their list, and seek.
+ * native_subscriptions - PUT, PATCH, GET, DELETE of subscriptions, their list, and seek.
  *
  * Contract: API.md, section Subscriptions. Threads: the request's loop.
  */
@@ -9,6 +9,7 @@
 #include "request.h"
 
 void subscription_put_finish(struct request *r);
+void subscription_patch_finish(struct request *r);
 void subscription_get_finish(struct request *r);
 void subscription_delete_finish(struct request *r);
 void subscription_seek_finish(struct request *r);

@@ -54,8 +54,17 @@ enum request_phase {
 
 enum read_form { READ_JSON, READ_NDJSON, READ_MULTIPART, READ_EVENTS, READ_RAW, READ_SSE };
 
+struct receive_scan { /* of a subscription with a filter (receive_find.h) */
+    uint64_t mark; /* of which, with which filter; 0: none yet */
+    uint64_t seen; /* no message before this offset is for it */
+    uint64_t end;  /* of the log when the request came */
+};
+
 struct read_query { /* a parked reader is little more than this */
-    struct fetch_from from;
+    union {
+        struct fetch_from from;
+        struct receive_scan scan; /* of a receiver */
+    };
     uint64_t offset; /* `from` resolved, once the topic was there */
     uint64_t max_bytes;
     int64_t until_ms; /* monotonic; 0: does not wait */

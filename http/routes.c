@@ -35,6 +35,8 @@ const struct route routes[] = {
     { "DELETE", "/v1/namespaces/{t}", NULL, NULL, namespace_delete_finish, NULL },
     { "GET", "/v1/namespaces", NULL, NULL, namespace_list_finish, NULL },
     { "PUT", "/v1/subscriptions/{t}", NULL, topic_body_start, subscription_put_finish, NULL },
+    { "PATCH", "/v1/subscriptions/{t}", NULL, topic_body_start, subscription_patch_finish,
+      NULL },
     { "GET", "/v1/subscriptions/{t}", NULL, NULL, subscription_get_finish, NULL },
     { "DELETE", "/v1/subscriptions/{t}", NULL, NULL, subscription_delete_finish, NULL },
     { "GET", "/v1/subscriptions", NULL, NULL, subscription_list_finish, NULL },

@@ -1,6 +1,7 @@
 #include "subscription_json.h"
 
 #include "base/text.h"
+#include "filter_json.h"
 #include "read_query.h"
 #include "setting_json.h"
 #include "topic_json.h"
@@ -18,6 +19,7 @@ static const char *const orderings[] = { [SUB_ORDER_NONE] = "none",
 struct reading { /* what a body is read into */
     struct sub_settings *s;
     struct fetch_from *start;
+    const cJSON *filter; /* as it is in the body, which is read then */
 };
 
 /* ---- in ---- */
@@ -119,38 +121,61 @@ static bool read_ordering(const cJSON *v, void *to)
     return cJSON_IsNull(v) || setting_json_is(v, "none") || s->ordering == SUB_ORDER_KEY;
 }
 
+static bool note_filter(const cJSON *v, void *to)
+{
+    ((struct reading *)to)->filter = v;
+    return true;
+}
+
 static const struct setting_json settings[] = {
-    { .name = "topic", .other = read_topic, .expected = "the name of a topic" },
+    { .name = "topic",
+      .bit = SUBSCRIPTION_SET_TOPIC,
+      .other = read_topic,
+      .expected = "the name of a topic" },
     { .name = "start",
+      .bit = SUBSCRIPTION_SET_START,
       .other = read_start,
       .expected = "\"earliest\", \"latest\", an offset, a time such as "
                   "\"2026-01-02T03:04:05Z\", or a duration ago such as \"10m\"" },
     { .name = "lease",
+      .bit = SUBSCRIPTION_SET_LEASE,
       .other = read_lease,
       .expected = "a duration up to \"12h\", such as \"30s\"" },
     { .name = "max_deliveries",
+      .bit = SUBSCRIPTION_SET_MAX_DELIVERIES,
       .other = read_max_deliveries,
       .expected = "a whole number up to 1000000, or 0 for no limit" },
     { .name = "backoff",
+      .bit = SUBSCRIPTION_SET_BACKOFF,
       .other = read_backoff,
       .expected = "up to 8 durations, none above \"24h\": [\"1s\",\"10s\"]" },
     { .name = "dead_letter",
+      .bit = SUBSCRIPTION_SET_DEAD_LETTER,
       .other = read_dead_letter,
       .expected = "the name of a topic, or null" },
-    { .name = "ordering", .other = read_ordering, .expected = "\"none\" or \"key\"" },
+    { .name = "ordering",
+      .bit = SUBSCRIPTION_SET_ORDERING,
+      .other = read_ordering,
+      .expected = "\"none\" or \"key\"" },
+    { .name = "filter", .bit = SUBSCRIPTION_SET_FILTER, .other = note_filter },
     { .name = "max_in_flight",
+      .bit = SUBSCRIPTION_SET_MAX_IN_FLIGHT,
       .other = read_max_in_flight,
       .expected = "a whole number from 1 to 100000" },
 };
 
-static bool fits_together(struct request *r, const struct sub_settings *s)
+static bool fits_together(struct request *r, const struct subscription_change *c)
 {
     const char *hubs = r->loop->broker->config->mercure_topic;
+    const struct sub_settings *s = &c->sub.settings;
 
-    if (!s->topic_len)
+    if (c->kind == SUBSCRIPTION_PATCH && c->set & SUBSCRIPTION_SET_START)
+        reply_problem(r, PROBLEM_BAD_SETTING,
+                      "\"start\" counts when a subscription is made; :seek moves one.");
+    else if (c->kind == SUBSCRIPTION_PUT && !s->topic_len)
         reply_problem(r, PROBLEM_BAD_SETTING, "\"topic\" must be given.");
-    else if (bytes_eq(bytes_of(s->topic, s->topic_len),
-                      bytes_of(s->dead_letter, s->dead_letter_len)))
+    else if (s->topic_len && bytes_eq(bytes_of(s->topic, s->topic_len),
+                                      bytes_of(s->dead_letter, s->dead_letter_len)))
         reply_problem(r, PROBLEM_BAD_SETTING,
                       "\"dead_letter\" must be another topic than \"topic\".");
     else if (bytes_eq(bytes_of(s->dead_letter, s->dead_letter_len), bytes_str(hubs)))
@@ -164,18 +189,18 @@ static bool fits_together(struct request *r, const struct sub_settings *s)
 bool subscription_json_settings(struct request *r, struct subscription_change *c,
                                 struct fetch_from *start)
 {
-    struct reading to = { &c->sub.settings, start };
+    struct reading to = { &c->sub.settings, start, NULL };
     cJSON *root = topic_json_object(r);
-    unsigned set = 0;
     bool ok;
 
     *start = (struct fetch_from){ FETCH_EARLIEST, 0 };
     to.s->lease_ms = LEASE_USUAL_MS;
     to.s->max_in_flight = IN_FLIGHT_USUAL;
     ok = root && setting_json_read(r, root, settings, sizeof settings / sizeof *settings,
-                                   &to, &set);
+                                   &to, &c->set) &&
+         filter_json_read(r, to.filter, to.s);
     cJSON_Delete(root);
-    return ok && fits_together(r, to.s);
+    return ok && fits_together(r, c);
 }
 
 bool subscription_json_seek(struct request *r, struct fetch_from *to)
@@ -236,6 +261,7 @@ static void write_settings(struct out *o, const struct sub_settings *s)
     member(o, "ordering");
     out_str(o, bytes_str(orderings[s->ordering]));
     out_member(o, "max_in_flight", s->max_in_flight);
+    filter_json_write(o, s);
 }
 
 static void write_counters(struct out *o, const struct sub_counters *c)

@@ -9,11 +9,17 @@
 #include "request.h"
 #include "subscription.h"
 
-/* What subscription_json_write writes at most. */
-#define SUBSCRIPTION_TEXT_MAX (3 * STORE_SUB_NAME_MAX * 6 + 1024)
+/* What subscription_json_write writes at most: of one without extra settings, and of any. */
+#define SUBSCRIPTION_TEXT_PLAIN (3 * STORE_SUB_NAME_MAX * 6 + 1024)
+#define SUBSCRIPTION_TEXT_MAX   (SUBSCRIPTION_TEXT_PLAIN + 6 * STORE_SUB_EXTRA_ROOM)
 
-/* Reads {"topic":...,"start":...,"lease":...} into c->sub.settings and *start. False: a
- * problem was given. */
+static inline size_t subscription_json_room(const struct sub_state *sub)
+{
+    return SUBSCRIPTION_TEXT_PLAIN + 6u * sub->settings.extra_len;
+}
+
+/* Reads {"topic":...,"start":...,"lease":...} into c->sub.settings, c->set and *start, of which
+ * a change (c->kind) may not have all. False: a problem was given. */
 bool subscription_json_settings(struct request *r, struct subscription_change *c,
                                 struct fetch_from *start);
 

@@ -4,7 +4,8 @@
  *   1. Every id in the table of deliveries is a subscription's, or in the trash.
  *   2. A subscription has as many deliveries in each state as it says, all below `next`,
  *      which is not beyond the log.
- *   3. A delivery's entries (READY, KEY, due) are there exactly as its row says.
+ *   3. Its filter is a list of attributes.
+ *   4. A delivery's entries (READY, KEY, due) are there exactly as its row says.
  */
 #include "lmdb_deliveries.h"
 #include "sub_record.h"
@@ -174,6 +175,16 @@ static enum err check_due(struct walk *w, struct bytes key, struct bytes value)
     return ERR_OK;
 }
 
+static bool is_list(struct bytes attributes)
+{
+    struct bytes name, value;
+
+    while (attributes.len)
+        if (!attribute_next(&attributes, &name, &value))
+            return false;
+    return true;
+}
+
 static enum err check_sub(struct walk *w, struct bytes key, struct bytes value)
 {
     uint8_t id[DELIVERY_KEY_MAX];
@@ -183,6 +194,8 @@ static enum err check_sub(struct walk *w, struct bytes key, struct bytes value)
 
     if (sub_record_decode(key, value, &sub))
         return broken(w, "the row of a subscription", 0, value.len);
+    if (!is_list(sub_extra(&sub.settings, SUB_FILTER)))
+        return broken(w, "the filter of a subscription", sub.id, 0);
     if (!has(w, TABLE_DELIVERIES, lmdb_delivery_key(id, sub.id, DELIVERY_NAME, 0, 0)))
         return broken(w, "a subscription without its name", sub.id, 0);
     e = lmdb_read_topic(w->r, bytes_of(sub.settings.topic, sub.settings.topic_len), &t);
