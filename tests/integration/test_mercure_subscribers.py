@@ -85,6 +85,16 @@ class Told(SubscriptionsTest, SoloBrokerTest):
         self.published([("topic", "x")])
         self.assertEqual([json.loads(m["data"])["active"] for m in self.told()], [True, True, False])
 
+    def listed(self):
+        return {s["id"] for s in self.document()["subscriptions"]}
+
+    @staticmethod
+    def apply(known, messages):
+        for m in messages:
+            d = json.loads(m["data"])
+            (known.add if d["active"] else known.discard)(d["id"])
+        return known
+
     def test_who_follows_them_from_a_documents_last_event_knows_the_list(self):
         """Whatever happens meanwhile: the document, and what is told behind its lastEventID."""
         random.seed(5)
@@ -99,15 +109,11 @@ class Told(SubscriptionsTest, SoloBrokerTest):
                 d = self.document()
                 known, last = {s["id"] for s in d["subscriptions"]}, d["lastEventID"]
         until(lambda: self.gauge() == len(present))
-        until(lambda: sum(1 if json.loads(m["data"])["active"] else -1 for m in self.told()) ==
-              len(self.document()["subscriptions"]), what="all is told")
+        until(lambda: self.apply(set(), self.told()) == self.listed(), what="all is told")
         messages = self.told()
         if last != "earliest":
             messages = messages[[m["id"] for m in messages].index(last) + 1:]
-        for m in messages:
-            d = json.loads(m["data"])
-            (known.add if d["active"] else known.discard)(d["id"])
-        self.assertEqual(known, {s["id"] for s in self.document()["subscriptions"]})
+        self.assertEqual(self.apply(known, messages), self.listed())
 
     def test_two_hundred_who_come_and_go(self):
         """Everybody is told of twice, in this order; gauge, list and sockets agree."""
