@@ -67,7 +67,9 @@ static void put_body(struct out *o, const struct record *r, bool one_line)
 size_t encode_body_most(struct bytes body)
 {
     /* A JSON text is shorter as it is than in a string or in base64. */
-    return text_is_utf8(body) ? out_str_len(body) : out_base64_len(body.len);
+    size_t len = out_utf8_len(body);
+
+    return len ? len : out_base64_len(body.len);
 }
 
 static void put_link(struct out *o, const struct record *r, const char *href)

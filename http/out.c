@@ -196,7 +196,8 @@ void out_str(struct out *o, struct bytes text)
     out_text(o, "\"");
 }
 
-size_t out_str_len(struct bytes text)
+/* `any`: what is not UTF-8 as well, as out_str writes it; else 0 for it. */
+static size_t str_len(struct bytes text, bool any)
 {
     const uint8_t *p = text.data, *end = end_of(text), *stop;
     size_t len = 2;
@@ -206,10 +207,22 @@ size_t out_str_len(struct bytes text)
         stop = copyable_end(p, end);
         len += (size_t)(stop - p);
         p = stop;
+        if (p < end && *p >= 0x80 && !any)
+            return 0;
         if (p < end)
             len += escape(*p++, escaped);
     }
     return len;
+}
+
+size_t out_str_len(struct bytes text)
+{
+    return str_len(text, true);
+}
+
+size_t out_utf8_len(struct bytes text)
+{
+    return str_len(text, false);
 }
 
 void out_base64(struct out *o, struct bytes b)

@@ -61,6 +61,8 @@ void out_base64(struct out *o, struct bytes b);
 
 /* Bytes that out_str and out_base64 will write, quotes included. */
 size_t out_str_len(struct bytes text);
+/* As out_str_len, of UTF-8; 0 of what is not. One walk for both questions. */
+size_t out_utf8_len(struct bytes text);
 size_t out_base64_len(size_t bytes);
 
 #endif

@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "out.h"
 #include "span.h"
 
@@ -153,7 +154,7 @@ Test(out, any_bytes_make_a_string_that_reads_back)
     uint8_t in[64], back[256];
     struct bytes at, raw;
     enum span_kind kind;
-    size_t len;
+    size_t len, want;
 
     srand(4);
     out_fini(&o);
@@ -166,6 +167,8 @@ Test(out, any_bytes_make_a_string_that_reads_back)
         out_rewind(&o, 0);
         out_str(&o, bytes_of(in, n));
         at = written();
+        want = text_is_utf8(bytes_of(in, n)) ? o.len : 0;
+        cr_assert(eq(sz, out_utf8_len(bytes_of(in, n)), want));
         if (o.len != out_str_len(bytes_of(in, n)) || span_value(&at, &raw, &kind) ||
             at.len || span_unescape(raw, back, &len))
             cr_fatal("%.*s", (int)o.len, o.data);

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static bool json(const char *t)
 {
@@ -164,6 +165,25 @@ Test(span, every_byte_of_a_string_is_looked_at_wherever_it_stands)
                 if (span_is_json(bytes_of(text, len)) != fine)
                     cr_fatal("byte %02x at %zu of %zu", c, i, len);
             }
+}
+
+/* All bytes, mostly plain ones, in runs of all lengths. */
+Test(span, what_is_plain_ends_at_the_first_byte_that_is_not)
+{
+    uint8_t text[200];
+
+    srand(7);
+    for (unsigned i = 0; i < 50000; i++) {
+        size_t len = (size_t)rand() % sizeof text, plain = 0;
+        int rare = 1 + rand() % 100;
+
+        for (size_t k = 0; k < len; k++)
+            text[k] = (uint8_t)(rand() % rare ? 0x20 + rand() % 0x60 : rand() % 256);
+        while (plain < len && text[plain] >= 0x20 && text[plain] < 0x80 &&
+               text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        cr_assert(eq(sz, (size_t)(span_skip_plain(text, text + len) - text), plain));
+    }
 }
 
 Test(span, members_are_walked_one_at_a_time)
