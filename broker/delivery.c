@@ -1,10 +1,10 @@
 /*
  * Invariants:
  *  1. With ordering by key, of each key only the lowest offset is not HELD.
- *  2. What is READY or HELD is due when the message expires, what is LEASED or WAITING when
- *     that ends. So a subscription that nobody asks any more is emptied by the sweep as its
- *     messages expire. What is HELD and delayed is due at its time first; whoever lets it go
- *     before sees by that how long it is still to wait.
+ *  2. What is READY, HELD or WAITING is due when the message expires, or before that when it has
+ *     waited; what is LEASED when that ends. So a subscription that nobody asks any more is
+ *     emptied by the sweep as its messages expire. What is HELD and delayed is due at its time
+ *     first; whoever lets it go before sees by that how long it is still to wait.
  *  3. What is HELD or WAITING are at most SUBSCRIPTION_HELD_MAX, and what max_in_flight lets
  *     out beside them: at the bound nothing new is taken from the log, and whatever leaves
  *     them wakes those who receive.
@@ -199,6 +199,8 @@ static enum err wait(struct turn *t, struct sub_state *sub, const struct deliver
 
     after.state = DELIVERY_WAITING;
     after.due_ms = t->now_ms + (int64_t)delay_ms;
+    if (d->expires_ms && d->expires_ms < after.due_ms)
+        after.due_ms = d->expires_ms; /* then it goes, whatever it waits for */
     after.dying = (uint8_t)dying;
     return change(t, sub, d, &after);
 }

@@ -261,3 +261,19 @@ Test(delivery, a_token_says_what_the_lease_is_and_to_nobody_else)
         text[i] = was;
     }
 }
+
+/* ---- nobody asks any more ---- */
+
+Test(delivery, what_waits_for_a_week_is_gone_with_its_message)
+{
+    given_a_subscription(usual());
+    say("", "short", 500);
+    DONE(settle_for(SETTLE_NACK, one(), 7 * 24 * 3600 * 1000));
+    passes(499);
+    cr_assert(eq(u64, as_it_is().in[DELIVERY_WAITING], 1));
+    passes(101);
+    cr_assert(eq(u64, as_it_is().in[DELIVERY_WAITING], 0));
+    cr_assert(eq(u64, as_it_is().counters.expired, 1));
+    cr_assert(eq(i64, stats().next_due_ms, 0));
+    then_everything_is_given_back();
+}
