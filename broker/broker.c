@@ -113,7 +113,7 @@ static enum err make_ledgers(struct broker *b)
     b->publish = ledger_new(b->config->publish_buffer_bytes);
     b->read = ledger_new(b->config->read_buffer_bytes);
     b->json = ledger_new((size_t)b->limits->parts[LIMITS_JSON].limit_bytes);
-    b->waiters = waiters_new((unsigned)b->config->loops);
+    b->waiters = waiters_new((unsigned)b->config->loops + 1); /* and push */
     b->places = places_new();
     b->receivers = receivers_new();
     b->ties = ties_new((size_t)limits_read_share(b->config->read_buffer_bytes,

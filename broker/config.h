@@ -33,7 +33,7 @@
 #define CONFIG_ERROR_SIZE   4096
 #define CONFIG_SECRET_SIZE  8193             /* a key, with the closing 0 */
 #define CONFIG_NAME_SIZE    256              /* a topic's, a cookie's, with the closing 0 */
-#define CONFIG_SETTINGS     58               /* rows of the table */
+#define CONFIG_SETTINGS     64               /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -131,6 +131,13 @@ struct config {
     char mercure_cookie_name[CONFIG_NAME_SIZE];
     char mercure_cors_origins[CONFIG_PATH_SIZE];    /* config_form.h walks them; "": none */
     char mercure_publish_origins[CONFIG_PATH_SIZE]; /* the same */
+
+    /* Subscriptions that are pushed. */
+    bool push_private;
+    uint64_t push_connections, push_concurrency; /* of all, of one */
+    uint64_t push_timeout_ms;
+    uint64_t max_push_subscriptions;
+    char push_ca_file[CONFIG_PATH_SIZE]; /* "none": the system's */
 
     /* The process. */
     uint64_t loops; /* HTTP threads */

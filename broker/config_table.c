@@ -22,6 +22,7 @@
 #define WAITING  "Waiting"
 #define RATES    "Rate limits"
 #define MERCURE  "Mercure hub"
+#define PUSH     "Push"
 #define PROCESS  "Process"
 
 /* enum config_jwt_alg */
@@ -203,6 +204,25 @@ const struct config_setting config_table[CONFIG_SETTINGS] = {
     { "mercure_publish_origins", MERCURE, CONFIG_ORIGINS, FIELD(mercure_publish_origins),
       .preset = "none",
       .help = "Pages that may publish with the token of a cookie." },
+
+    { "push_private", PUSH, CONFIG_BOOL, FIELD(push_private),
+      .preset = "false",
+      .help = "Messages may be pushed to loopback, private and reserved addresses." },
+    { "push_connections", PUSH, CONFIG_COUNT, FIELD(push_connections), 1, 256,
+      .derived = "read_buffer / 2MiB, from 4 to 16",
+      .help = "Most messages that are pushed at once, and connections kept for it." },
+    { "push_concurrency", PUSH, CONFIG_COUNT, FIELD(push_concurrency), 1, 256,
+      .preset = "4",
+      .help = "Most messages of one subscription that are pushed at once." },
+    { "push_timeout", PUSH, CONFIG_DURATION, FIELD(push_timeout_ms), 100, HOUR,
+      .preset = "10s",
+      .help = "Time an endpoint has to answer, and 1s more for each 256KiB of the message." },
+    { "max_push_subscriptions", PUSH, CONFIG_COUNT, FIELD(max_push_subscriptions), 1, 100000,
+      .preset = "1000",
+      .help = "Most subscriptions that are pushed; 507 for one more." },
+    { "push_ca_file", PUSH, CONFIG_PATH, FIELD(push_ca_file),
+      .preset = "none",
+      .help = "Authorities that certificates must be of, in PEM; none: those of /etc/ssl/certs." },
 
     { "loops", PROCESS, CONFIG_COUNT, FIELD(loops), 0, 256,
       .derived = "one per core, at most one per 16MiB of memory_limit",

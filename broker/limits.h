@@ -130,6 +130,12 @@ MUST_CHECK enum err limits_plan(struct limits *l, struct config *c,
 #define LIMITS_KEEP_LEAST ((uint64_t)16 << 10)
 uint64_t limits_read_share(uint64_t read_bytes, uint64_t inline_max_bytes);
 
+/*
+ * The read buffer beside whose keepers, at their most, so much more may be kept, and the largest
+ * answer has room: what push keeps as long as there is a subscription that is pushed.
+ */
+uint64_t limits_read_guest_least(uint64_t kept_bytes, uint64_t inline_max_bytes);
+
 /* The table, for people. */
 void limits_print(const struct limits *l, FILE *to);
 /* The same as one log line per budget line, level info. */

@@ -340,6 +340,7 @@ static void settle(struct plan *p)
 
     settle_one(p, &c->publish_buffer_bytes, publish);
     settle_one(p, &c->read_buffer_bytes, rounded(s[READ].got, s[READ].least));
+    settle_one(p, &c->push_connections, within(c->read_buffer_bytes / (2 * MIB), 4, 16));
     settle_one(p, &c->max_batch_bytes, rounded(batch, s[BATCH].least / 2));
     settle_one(p, &c->topic_cache_bytes, rounded(s[TOPICS].got, s[TOPICS].least));
     settle_one(p, &c->max_connections, s[CONNECTIONS].got / p->connection_cost);

@@ -102,6 +102,16 @@
       "Connections held open with the leases that are tied to them")                   \
     X(SUB_VANISHED, counter, "sluice_subscription_vanished_leases_total",              \
       "Leases given back because their connection had ended")                          \
+    X(PUSH_SUBSCRIPTIONS, gauge, "sluice_push_subscriptions",                          \
+      "Subscriptions whose messages are pushed")                                       \
+    X(PUSH_IN_FLIGHT, gauge, "sluice_push_in_flight",                                  \
+      "Messages being pushed, or about to be")                                         \
+    X(PUSH_TAKEN, counter, "sluice_push_attempts_total{outcome=\"acked\"}",            \
+      "Messages pushed, by what came of it: 2xx; another status; no answer")           \
+    X(PUSH_REFUSED, counter, "sluice_push_attempts_total{outcome=\"refused\"}", "")    \
+    X(PUSH_SILENT, counter, "sluice_push_attempts_total{outcome=\"unanswered\"}", "")  \
+    X(PUSH_BYTES, counter, "sluice_push_bytes_total",                                  \
+      "Bytes of message bodies pushed, retries included")                              \
     X(BLOBS_HELD, gauge, "sluice_blobs_held",                                          \
       "Large messages that are gone, kept on disk for downloads under way")
 

@@ -147,6 +147,8 @@ static void merge(struct sub_settings *now, const struct sub_settings *to, unsig
     /* It has room: what is set fitted into settings of this size. */
     if (set & SUBSCRIPTION_SET_FILTER)
         (void)!sub_extra_set(now, SUB_FILTER, sub_extra(to, SUB_FILTER));
+    if (set & SUBSCRIPTION_SET_PUSH)
+        (void)!sub_extra_set(now, SUB_PUSH_URL, sub_extra(to, SUB_PUSH_URL));
 }
 
 static enum err patch(struct subscription_change *c, struct turn *t, struct sub_state *now)
@@ -220,6 +222,8 @@ static void change_done(struct job *j, enum err e)
     c->outcome = e;
     if (!e && c->ties && c->kind != SUBSCRIPTION_PUT)
         ties_void(c->ties, name_of(&c->sub));
+    if (c->after)
+        c->after(c->word);
 }
 
 void subscription_submit(struct writer *w, struct subscription_change *c)

@@ -34,6 +34,7 @@ enum subscription_set { /* settings that were given */
     SUBSCRIPTION_SET_ORDERING = 1 << 6,
     SUBSCRIPTION_SET_MAX_IN_FLIGHT = 1 << 7,
     SUBSCRIPTION_SET_FILTER = 1 << 8,
+    SUBSCRIPTION_SET_PUSH = 1 << 9,
 };
 
 enum subscription_start { START_EARLIEST, START_LATEST, START_OFFSET };
@@ -46,6 +47,11 @@ struct subscription_change {
     bool auto_create;              /* PUT: its topic may be made */
     struct ties *ties;             /* told of leases that are void; NULL: nobody asks */
     unsigned set;                  /* PATCH: enum subscription_set; the others stay */
+
+    /* Runs on the writer when the outcome is known, whether the submitter is there or not;
+     * NULL: nobody else wants to know. */
+    void (*after)(void *word);
+    void *word;
 
     /* In: name, and for PUT and PATCH its settings. Out: as it is after the change. */
     struct sub_state sub;

@@ -5,8 +5,12 @@
 #include "errand.h"
 #include "listing.h"
 #include "native_topics.h"
+#include "push/push.h"
+#include "push/push.h"
 #include "quotas.h"
 #include "redrive.h"
+#include "server.h"
+#include "server.h"
 #include "subscription_json.h"
 
 #define LIST_MAX     1000
@@ -70,6 +74,7 @@ static void reply_subscription(struct request *r, unsigned status)
         reply_store_error(r, e);
         return;
     }
+    push_look(r->loop->server->push, request_topic(r), &figures.push);
     out_init_in(&o, text, sizeof text);
     subscription_json_write(&o, &sub, &figures);
     out_text(&o, "\n");
@@ -138,8 +143,57 @@ static struct subscription_change *change_new(struct request *r, enum subscripti
     return c;
 }
 
+static void refuse_push(struct request *r, enum err e)
+{
+    const struct config *c = r->loop->broker->config;
+    char least[TEXT_NUMBER_ROOM];
+
+    text_format_size(least, push_read_buffer_least(c));
+    if (e == ERR_FULL)
+        reply_problem(r, PROBLEM_TOO_MANY_PUSH_SUBSCRIPTIONS,
+                      "There are %llu subscriptions that are pushed, as many as there may be "
+                      "(max_push_subscriptions).",
+                      (unsigned long long)c->max_push_subscriptions);
+    else if (e == ERR_TOO_BIG)
+        reply_problem(r, PROBLEM_PUSH_UNAVAILABLE,
+                      "With these settings push needs a read_buffer of %s at least, and here "
+                      "it is less.",
+                      least);
+    else if (e == ERR_UNSUPPORTED)
+        reply_problem(r, PROBLEM_PUSH_UNAVAILABLE,
+                      "The broker's machine has no libcurl, which push needs.");
+    else if (e == ERR_BUSY)
+        reply_problem(r, PROBLEM_READ_BUFFER_FULL,
+                      "The read buffer has no room to begin with push now. Try again.");
+    else
+        reply_store_error(r, e);
+}
+
+/* One that gets a URL: push is told of what comes of it. False: it must not have one, and a
+ * problem was given. */
+static bool announce(struct request *r, struct subscription_change *c)
+{
+    struct push_note *note;
+    enum err e;
+
+    if (!sub_extra(&c->sub.settings, SUB_PUSH_URL).len)
+        return true;
+    e = push_announce(r->loop->server->push, request_topic(r), &note);
+    if (e) {
+        refuse_push(r, e);
+        return false;
+    }
+    c->after = push_changed;
+    c->word = note;
+    return true;
+}
+
 static void submit(struct request *r, struct subscription_change *c)
 {
+    if (!announce(r, c)) {
+        job_free(&c->job);
+        return;
+    }
     c->job.flow = caller_flow(r);
     c->ties = r->loop->broker->ties;
     errand_hold(r, &c->job, answer);
@@ -301,6 +355,7 @@ struct page {
     struct sub_state last;
     struct fetch *f;
     struct receivers *receivers;
+    struct push *push;
     enum err e;
 };
 
@@ -330,6 +385,7 @@ static bool list_one(void *arg, const struct sub_state *sub)
     p->e = read_item(p->f, p->receivers, sub, &figures);
     if (p->e)
         return false;
+    push_look(p->push, bytes_of(sub->name, sub->name_len), &figures.push);
     listing_item(&p->list);
     subscription_json_write(o, sub, &figures);
     p->last = *sub;
@@ -339,7 +395,10 @@ static bool list_one(void *arg, const struct sub_state *sub)
 static void list(struct request *r, struct bytes prefix, struct bytes after, uint64_t limit)
 {
     struct fetch *f = &r->loop->fetch;
-    struct page p = { .limit = limit, .f = f, .receivers = r->loop->broker->receivers };
+    struct page p = { .limit = limit,
+                      .f = f,
+                      .receivers = r->loop->broker->receivers,
+                      .push = r->loop->server->push };
     size_t most = (size_t)limit * SUBSCRIPTION_TEXT_PLAIN + SUBSCRIPTION_TEXT_MAX + 2048;
     enum err e;
 

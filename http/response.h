@@ -58,6 +58,7 @@ struct request;
     X(IDEMPOTENCY_KEY_REUSED, 422, false, "idempotency_key_reused",                    \
       "Idempotency-Key of another publish")                                            \
     X(RATE_LIMITED, 429, true, "rate_limited", "Too fast")                             \
+    X(PUSH_UNAVAILABLE, 501, false, "push_unavailable", "Push is not available")       \
     X(INTERNAL, 500, true, "internal", "Internal error")                               \
     X(STORE_FAILED, 500, true, "store_failed", "The store failed")                     \
     X(BUFFER_FULL, 503, true, "buffer_full", "Publish buffer full")                    \
@@ -72,7 +73,9 @@ struct request;
     X(TOO_MANY_KEYS, 507, true, "too_many_keys", "Too many idempotency keys")          \
     X(TOO_MANY_NAMESPACES, 507, true, "too_many_namespaces", "Too many namespaces")  \
     X(TOO_MANY_SUBSCRIPTIONS, 507, true, "too_many_subscriptions",                     \
-      "Too many subscriptions")
+      "Too many subscriptions")                                                        \
+    X(TOO_MANY_PUSH_SUBSCRIPTIONS, 507, true, "too_many_push_subscriptions",           \
+      "Too many subscriptions that are pushed")
 
 enum problem {
 #define X(id, status, retryable, code, title) PROBLEM_##id,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "mercure/subscriptions.h"
 #include "metrics.h"
+#include "push/push.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -124,6 +125,8 @@ enum err server_start(struct broker *b, struct server **out)
     if (!e)
         e = mercure_subscriptions_open(b, &s->registry);
     if (!e)
+        e = push_open(b, &s->push);
+    if (!e)
         e = s->loops ? start_loops(s) : ERR_NO_MEMORY;
     if (e) {
         server_stop(s);
@@ -140,7 +143,8 @@ void server_drain(struct server *s, int64_t timeout_ms)
     atomic_store(&s->broker->draining, true);
     for (unsigned i = 0; i < s->count; i++)
         loop_drain(&s->loops[i]);
-    while ((metric_get(METRIC_REQUESTS_IN_FLIGHT) > 0 ||
+    push_drain(s->push);
+    while ((metric_get(METRIC_REQUESTS_IN_FLIGHT) > 0 || !push_quiet(s->push) ||
             !mercure_subscriptions_told(s->registry)) &&
            clock_mono_ms() < until)
         usleep(2000);
@@ -152,6 +156,7 @@ void server_stop(struct server *s)
         return;
     for (unsigned i = 0; i < s->count; i++)
         loop_stop(&s->loops[i]);
+    push_close(s->push);
     mercure_registry_free(s->registry);
     addresses_free(s->addresses);
     free(s->loops);

@@ -14,6 +14,7 @@ struct server {
     uint64_t start_id;          /* random; request ids begin with it */
     _Atomic int64_t connections; /* over all loops, against max_connections */
     struct addresses *addresses; /* NULL: no cap for each address */
+    struct push *push;
     struct mercure_registry *registry; /* NULL: mercure_subscriptions is off */
     struct loop *loops;
 };

@@ -19,7 +19,7 @@ static const char *const orderings[] = { [SUB_ORDER_NONE] = "none",
 struct reading { /* what a body is read into */
     struct sub_settings *s;
     struct fetch_from *start;
-    const cJSON *filter; /* as it is in the body, which is read then */
+    const cJSON *filter, *push; /* as they are in the body, which are read then */
 };
 
 /* ---- in ---- */
@@ -127,6 +127,12 @@ static bool note_filter(const cJSON *v, void *to)
     return true;
 }
 
+static bool note_push(const cJSON *v, void *to)
+{
+    ((struct reading *)to)->push = v;
+    return true;
+}
+
 static const struct setting_json settings[] = {
     { .name = "topic",
       .bit = SUBSCRIPTION_SET_TOPIC,
@@ -158,6 +164,7 @@ static const struct setting_json settings[] = {
       .other = read_ordering,
       .expected = "\"none\" or \"key\"" },
     { .name = "filter", .bit = SUBSCRIPTION_SET_FILTER, .other = note_filter },
+    { .name = "push", .bit = SUBSCRIPTION_SET_PUSH, .other = note_push },
     { .name = "max_in_flight",
       .bit = SUBSCRIPTION_SET_MAX_IN_FLIGHT,
       .other = read_max_in_flight,
@@ -189,7 +196,7 @@ static bool fits_together(struct request *r, const struct subscription_change *c
 bool subscription_json_settings(struct request *r, struct subscription_change *c,
                                 struct fetch_from *start)
 {
-    struct reading to = { &c->sub.settings, start, NULL };
+    struct reading to = { .s = &c->sub.settings, .start = start };
     cJSON *root = topic_json_object(r);
     bool ok;
 
@@ -198,7 +205,7 @@ bool subscription_json_settings(struct request *r, struct subscription_change *c
     to.s->max_in_flight = IN_FLIGHT_USUAL;
     ok = root && setting_json_read(r, root, settings, sizeof settings / sizeof *settings,
                                    &to, &c->set) &&
-         filter_json_read(r, to.filter, to.s);
+         filter_json_read(r, to.filter, to.s) && push_setting_read(r, to.push, to.s);
     cJSON_Delete(root);
     return ok && fits_together(r, c);
 }
@@ -279,6 +286,8 @@ void subscription_json_write(struct out *o, const struct sub_state *sub,
     out_text(o, "{\"subscription\":");
     out_str(o, bytes_of(sub->name, sub->name_len));
     write_settings(o, &sub->settings);
+    member(o, "push");
+    push_setting_write(o, &sub->settings, &f->push);
     out_member(o, "next", sub->next);
     out_member(o, "lag", f->lag);
     out_member(o, "in_flight", sub->in[DELIVERY_LEASED]);
