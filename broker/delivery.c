@@ -134,8 +134,13 @@ enum err delivery_hold(struct turn *t, struct sub_state *sub, const struct store
     enum err e = is_behind(t, sub, d.key, &behind);
 
     *held = !e && (early || behind);
+    if (!*held)
+        return e;
+    if (t->set_aside == t->set_aside_max)
+        return ERR_BUSY;
+    t->set_aside++;
     d.state = behind ? DELIVERY_HELD : DELIVERY_WAITING;
-    return *held ? change(t, sub, NULL, &d) : e;
+    return change(t, sub, NULL, &d);
 }
 
 /* ---- back ---- */

@@ -12,8 +12,8 @@
  * A message that is not to be handed out before a time waits for it, as one that is tried again
  * does, and has been handed out 0 times. Those of its key behind it are held.
  *
- * What may give a message up may say ERR_BUSY: this turn can copy no more dead letters; nothing
- * was changed.
+ * What may give a message up, or set it aside, may say ERR_BUSY: this turn can copy no more dead
+ * letters, or change no more pages; nothing was changed.
  *
  * Threads:  the writer, inside a job's run or between jobs. The caller saves *sub. All other
  *           errors have spoilt the turn.

@@ -14,6 +14,7 @@ struct pick { /* one run */
     struct store_topic *topic;
     struct filter filter; /* of sub */
     unsigned steps;
+    bool turn_is_full;
     uint64_t bytes;
     bool changed; /* sub, beside its deliveries */
 };
@@ -131,7 +132,8 @@ static enum err take(struct pick *p)
         e = ERR_OK;
     while (!e && goes_on(p, true))
         e = take_one_new(p);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    p->turn_is_full = e == ERR_BUSY;
+    return e == ERR_NOT_FOUND || e == ERR_BUSY ? ERR_OK : e;
 }
 
 /* There is more, for those who were not woken because somebody else was: what may be leased
@@ -148,6 +150,7 @@ static void wake_others(const struct pick *p)
 static enum err save(struct pick *p)
 {
     enum err e = ERR_OK;
+    bool again;
 
     if (p->changed || p->c->count || p->steps)
         e = p->t->ops->subs->save(p->t->store, &p->sub);
@@ -157,9 +160,8 @@ static enum err save(struct pick *p)
         wake_others(p);
     /* What it passed over stays passed over; the next turn goes on from there. Where a filter
      * is, the submitter looks ahead instead. */
-    return p->steps >= STEPS_MAX && !p->c->count && !p->c->small && !p->filter.count
-               ? ERR_BUSY
-               : ERR_OK;
+    again = p->turn_is_full || (p->steps >= STEPS_MAX && !p->filter.count);
+    return again && !p->c->count && !p->c->small ? ERR_BUSY : ERR_OK;
 }
 
 /* The log has grown at its end only, so what was seen there holds. */

@@ -47,6 +47,7 @@ struct turn { /* what a job sees while it runs */
     const struct config *config; /* NULL: as with none of its settings given */
     uint64_t messages, bytes; /* appended in this turn */
     struct turn_deliveries deliveries;
+    unsigned set_aside, set_aside_max; /* deliveries, see delivery_hold; and how many at most */
     uint64_t copied_bytes; /* of bodies copied from topic to topic, see dead_letter.h */
 };
 
@@ -65,6 +66,10 @@ struct writer_options {
 };
 
 MUST_CHECK enum err writer_start(const struct writer_options *o, struct writer **out);
+
+/* A delivery that is set aside has its row beside others; where it is due and its key come in no
+ * order. A quarter of page_bytes is for them. */
+#define WRITER_ASIDE_BYTES (8u << 10)
 
 /* What a turn works with at least: 40 jobs, and 500 records taken out. */
 #define WRITER_PAGES_LEAST (1u << 20)

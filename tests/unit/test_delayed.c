@@ -1,5 +1,6 @@
 /* Messages that subscriptions are not to hand out before their time. */
 #include "delivery_fixture.h"
+#include "metrics.h"
 #include "publish_delay.h"
 
 TestSuite(delayed, .init = given_a_writer, .fini = remove_data_dir);
@@ -134,6 +135,24 @@ Test(delayed, a_large_one_needs_no_room_before_its_time)
     cr_assert(eq(u32, c->count, 1));
     cr_assert(eq(u64, c->got[0].offset, 1));
     job_free(&c->job);
+    then_everything_is_given_back();
+}
+
+/* Their keys and times may be anywhere in the store: a turn changes no more pages than it may. */
+Test(delayed, many_are_set_aside_in_several_turns)
+{
+    int64_t turns;
+
+    given_a_subscription(usual());
+    for (unsigned i = 0; i < 100; i++)
+        say_later("", 100 + i);
+    say("", "now", 0);
+    turns = metric_get(METRIC_COMMITS);
+    COME("100");
+    WAITING(100);
+    cr_assert(eq(i64, metric_get(METRIC_COMMITS) - turns, 4)); /* of 32 at most */
+    passes(150);
+    cr_assert(eq(u64, as_it_is().in[DELIVERY_READY], 51));
     then_everything_is_given_back();
 }
 
