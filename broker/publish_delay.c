@@ -13,6 +13,19 @@ int64_t publish_deliver_ms(const struct packed_delay *d, int64_t now_ms)
     return at > now ? (int64_t)at : 0;
 }
 
+enum publish_refusal publish_delay_refusal(const struct packed_delay *d, uint64_t ttl_ms,
+                                           int64_t now_ms, struct publish_late *late)
+{
+    late->deliver_ms = publish_deliver_ms(d, now_ms);
+    late->expires_ms = publish_expiry(ttl_ms, now_ms);
+    if (!late->deliver_ms)
+        return PUBLISH_FINE;
+    if ((uint64_t)(late->deliver_ms - now_ms) > PUBLISH_DELAY_MAX_MS)
+        return PUBLISH_DELAY_TOO_LONG;
+    return late->expires_ms && late->deliver_ms >= late->expires_ms ? PUBLISH_NEVER_DELIVERED
+                                                                    : PUBLISH_FINE;
+}
+
 /* The ttl that its topic will give it; the topic need not be there yet. */
 static enum err topic_ttl(struct publish *p, struct turn *t, uint64_t *ttl_ms)
 {
@@ -32,14 +45,8 @@ static enum err check_one(struct publish *p, struct turn *t, const struct packed
     uint64_t ttl_ms =
         publish_ttl(topic_ttl_ms, p->default_ttl_ms, says->has_ttl, says->ttl_ms);
 
-    p->late.deliver_ms = publish_deliver_ms(publish_delay_of(p, m), t->now_ms);
-    p->late.expires_ms = publish_expiry(ttl_ms, t->now_ms);
-    if (!p->late.deliver_ms)
-        return ERR_OK;
-    if ((uint64_t)(p->late.deliver_ms - t->now_ms) > PUBLISH_DELAY_MAX_MS)
-        p->refusal = PUBLISH_DELAY_TOO_LONG;
-    else if (p->late.expires_ms && p->late.deliver_ms >= p->late.expires_ms)
-        p->refusal = PUBLISH_NEVER_DELIVERED;
+    p->refusal =
+        publish_delay_refusal(publish_delay_of(p, m), ttl_ms, t->now_ms, &p->late);
     return p->refusal ? ERR_BAD_INPUT : ERR_OK;
 }
 

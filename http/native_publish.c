@@ -1,11 +1,13 @@
 #include "native_publish.h"
 
 #include "attribute.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "batch.h"
 #include "broker.h"
 #include "event_pack.h"
 #include "location.h"
+#include "publish_delay.h"
 #include "publish_door.h"
 #include "publish_headers.h"
 #include "trace.h"
@@ -102,12 +104,27 @@ static bool may_match(struct request *r, const struct publish_headers *h)
     return !r->reply.response;
 }
 
-/* Where the key is known the answer is, too, whatever the rest of the headers say. */
-static bool may_begin(struct request *r, const struct publish_headers *h)
+/* What can never be delivered by what is said of it alone needs no body either; what its topic
+ * says to that the writer knows. */
+static bool may_wait(struct request *r, const struct publish_headers *h)
+{
+    uint64_t ttl_ms = publish_ttl(0, 0, h->has_ttl, h->ttl_ms);
+    struct publish_late late = { 0 };
+    enum publish_refusal why =
+        publish_delay_refusal(&h->delay, ttl_ms, clock_wall_ms(), &late);
+
+    if (why)
+        door_refuse_delay(r, why, &late, false);
+    return !why;
+}
+
+/* Where the key is known the answer is, too, whatever the rest of the headers say. Those of a
+ * batch may hold for none of its messages. */
+static bool may_begin(struct request *r, const struct publish_headers *h, bool batch)
 {
     if (!once_begin(r, bytes_of(h->once, h->once_len)))
         return false;
-    return once_is_known(r->once) || may_match(r, h);
+    return once_is_known(r->once) || (may_match(r, h) && (batch || may_wait(r, h)));
 }
 
 static enum body_kind kind_for(const struct request *r, enum body_kind kind)
@@ -168,7 +185,7 @@ void publish_one_start(struct request *r)
 
     if (mode_of(r) == EVENT_BATCHED)
         publish_batch_start(r);
-    else if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_begin(r, &h))
+    else if (door_opens(r) && publish_headers_read(r, &h, NULL) && may_begin(r, &h, false))
         request_expect_body(r, kind_for(r, parsed ? BODY_WHOLE : BODY_STREAM),
                             parsed ? b->config->max_batch_bytes : b->config->max_message_bytes,
                             b->publish,
@@ -323,7 +340,7 @@ void publish_batch_start(struct request *r)
                       "A batch is application/x-ndjson, one object per line, or "
                       "application/json, {\"messages\":[...]} or an array, or "
                       "application/cloudevents-batch+json. Say which in Content-Type.");
-    else if (may_begin(r, &h))
+    else if (may_begin(r, &h, true))
         request_expect_body(r, kind_for(r, BODY_WHOLE), b->config->max_batch_bytes, b->publish,
                             PUBLISH_OVERHEAD + slack_for(r) + once_overhead(&h), 1);
 }

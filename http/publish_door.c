@@ -107,20 +107,21 @@ void door_next_differs(struct request *r, struct bytes topic, uint64_t next)
                        (int)topic.len, (const char *)topic.data, (unsigned long long)next);
 }
 
-static void refused_for_delay(struct request *r, const struct publish *p)
+void door_refuse_delay(struct request *r, enum publish_refusal why,
+                       const struct publish_late *late, bool batch)
 {
+    const char *index = batch ? "index" : NULL;
     char deliver[TEXT_TIME_LEN + 1], expires[TEXT_TIME_LEN + 1];
 
-    text_format_time(deliver, p->late.deliver_ms);
-    text_format_time(expires, p->late.expires_ms);
-    if (p->refusal == PUBLISH_DELAY_TOO_LONG)
-        reply_problem_with(r, PROBLEM_DELAY_TOO_LONG, p->batch ? "index" : NULL, p->late.index,
+    text_format_time(deliver, late->deliver_ms);
+    text_format_time(expires, late->expires_ms);
+    if (why == PUBLISH_DELAY_TOO_LONG)
+        reply_problem_with(r, PROBLEM_DELAY_TOO_LONG, index, late->index,
                            "A message can be delayed for %llu days at most, and this one until "
                            "%s. Nothing was stored.",
                            (unsigned long long)PUBLISH_DELAY_MAX_MS / 86400000, deliver);
     else
-        reply_problem_with(r, PROBLEM_NEVER_DELIVERED, p->batch ? "index" : NULL,
-                           p->late.index,
+        reply_problem_with(r, PROBLEM_NEVER_DELIVERED, index, late->index,
                            "The message is to be delivered at %s, and by its ttl, or its "
                            "topic's, it expires at %s. Nothing was stored.",
                            deliver, expires);
@@ -142,7 +143,7 @@ static void refused(struct request *r, struct publish *p)
     else if (p->refusal == PUBLISH_NEXT_DIFFERS)
         door_next_differs(r, p->topic, p->next);
     else if (p->refusal == PUBLISH_DELAY_TOO_LONG || p->refusal == PUBLISH_NEVER_DELIVERED)
-        refused_for_delay(r, p);
+        door_refuse_delay(r, p->refusal, &p->late, p->batch);
     else if (p->refusal == PUBLISH_NO_TOPIC)
         reply_problem(r, PROBLEM_TOPIC_NOT_FOUND,
                       "Topic %.*s not found, and auto_create is off.", (int)p->topic.len,

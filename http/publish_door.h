@@ -25,6 +25,10 @@ bool door_opens_to_hub(struct request *r);
 /* What the topic's next offset is, for who wanted another one. */
 void door_next_differs(struct request *r, struct bytes topic, uint64_t next);
 
+/* Says why a message cannot be delayed so; of a batch, also which. */
+void door_refuse_delay(struct request *r, enum publish_refusal why,
+                       const struct publish_late *late, bool batch);
+
 /* The most messages one request may bring: each takes this much of a transaction's pages
  * beside its own bytes (see limits.h). */
 size_t door_most_messages(const struct config *c);

@@ -213,6 +213,21 @@ class Refused(Later, BrokerTest):
         self.assertEqual(self.broker.topic(self.name)["accepted"], 0)
         self.later("x", "29s")
 
+    def test_a_body_is_not_waited_for_when_its_headers_are_enough(self):
+        for headers, code in (({"Deliver-After": "31d"}, "delay_too_long"), ({"Deliver-After": "1m", "TTL": "5"}, "never_delivered")):
+            with self.broker.client() as c:
+                c.send(c.head("POST", "/v1/topics/%s/messages" % self.name, dict(headers, **{"Content-Length": "1000000"})))
+                self.assertProblem(c.answer("POST"), 400, code)
+        self.assertNothingStored()
+
+    def test_a_large_one_that_is_refused_in_the_end_leaves_nothing(self):
+        self.broker.ask("PUT", "/v1/topics/" + self.name, '{"ttl":"30s"}')
+        a = self.broker.publish(self.name, b"x" * 3000000, {"Deliver-After": "30s"})
+        self.assertProblem(a, 400, "never_delivered")
+        until(lambda: self.broker.metric("sluice_uploads") == 0, what="no upload is left")
+        self.assertEqual(self.broker.topic(self.name)["accepted"], 0)
+        self.assertIdle()
+
     def test_a_namespace_has_a_say_before_its_topic_is_there(self):
         self.assertIn(self.broker.ask("PUT", "/v1/namespaces/ns.", '{"ttl":"30s"}').status, (200, 201))
         self.addCleanup(self.broker.ask, "DELETE", "/v1/namespaces/ns.")
