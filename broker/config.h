@@ -33,7 +33,7 @@
 #define CONFIG_ERROR_SIZE   4096
 #define CONFIG_SECRET_SIZE  8193             /* a key, with the closing 0 */
 #define CONFIG_NAME_SIZE    256              /* a topic's, a cookie's, with the closing 0 */
-#define CONFIG_SETTINGS     64               /* rows of the table */
+#define CONFIG_SETTINGS     65               /* rows of the table */
 
 /* What one message may carry beside its body. Not settings: formats rely on them. */
 #define CONFIG_KEY_MAX_BYTES          1024
@@ -93,6 +93,7 @@ struct config {
     _Atomic uint64_t default_ttl_ms; /* 0: never expires */
     bool auto_create;
     uint64_t max_topics; /* 0: no limit */
+    uint64_t max_subscriptions; /* of all topics; 0: no limit */
     _Atomic uint64_t idempotency_window_ms;
     _Atomic uint64_t max_idempotency_keys; /* 0: no limit */
 

@@ -110,7 +110,7 @@ static enum err put(struct subscription_change *c, struct turn *t)
         e = t->ops->subs->count(t->store, &count);
     if (e)
         return turn_spoil(t, e);
-    c->full = count >= SUBSCRIPTIONS_MAX;
+    c->full = c->max_subscriptions && count >= c->max_subscriptions;
     if (c->full)
         return ERR_FULL;
     e = t->ops->room(t->store, 8192);

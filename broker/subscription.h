@@ -10,8 +10,6 @@
 #include "ties.h"
 #include "writer.h"
 
-#define SUBSCRIPTIONS_MAX 100000u /* of all topics */
-
 /* Deliveries that are set aside: held behind others of their key, or waiting for their time,
  * be it a message's own or because it is to be tried again. They lie on disk, and there they
  * take about 150 bytes each. With so many of them nothing new is handed out until some go. */
@@ -45,6 +43,7 @@ struct subscription_change {
     enum subscription_start start; /* PUT of a new one, and SEEK */
     uint64_t offset;               /* START_OFFSET; the log's end if it is beyond */
     bool auto_create;              /* PUT: its topic may be made */
+    uint64_t max_subscriptions;    /* PUT: so many there may be; 0: any number */
     struct ties *ties;             /* told of leases that are void; NULL: nobody asks */
     unsigned set;                  /* PATCH: enum subscription_set; the others stay */
 

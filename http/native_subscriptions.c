@@ -109,8 +109,9 @@ static void refuse(struct request *r, const struct subscription_change *c)
                       c->no_dead_letter ? "dead_letter" : "topic");
     else if (c->full)
         reply_problem(r, PROBLEM_TOO_MANY_SUBSCRIPTIONS,
-                      "There are %u subscriptions, as many as there may be. Delete one.",
-                      SUBSCRIPTIONS_MAX);
+                      "There are %llu subscriptions, as many as there may be "
+                      "(max_subscriptions). Delete one.",
+                      (unsigned long long)c->max_subscriptions);
     else if (c->outcome == ERR_FULL && c->quota.limit)
         quotas_refuse(r, subscription_topic(&c->sub), &c->quota);
     else
@@ -138,6 +139,7 @@ static struct subscription_change *change_new(struct request *r, enum subscripti
         return NULL;
     c->kind = kind;
     c->auto_create = r->loop->broker->config->auto_create;
+    c->max_subscriptions = r->loop->broker->config->max_subscriptions;
     memcpy(c->sub.name, r->topic, r->topic_len);
     c->sub.name_len = (uint8_t)r->topic_len;
     return c;

@@ -117,6 +117,22 @@ class PatchAlone(Patching, SoloBrokerTest):
         self.broker.restart()
         self.assertEqual(self.sub(), before)
 
+    def test_there_are_no_more_subscriptions_than_the_setting_says(self):
+        self.start(max_subscriptions=2)
+        self.make("a")
+        self.make("b")
+        one_more = self.broker.ask("PUT", self.path(sub="c"), json.dumps({"topic": self.name}))
+        p = self.assertProblem(one_more, 507, "too_many_subscriptions", True)
+        self.assertIn("2 subscriptions", p["detail"])
+        self.make("a")  # it is there
+        self.patch("a", lease="1m")
+        shown = self.broker.ask("GET", "/v1/limits").json["settings"]["max_subscriptions"]
+        self.assertEqual(shown["value"], "2", shown)
+        self.broker.ask("DELETE", self.path(sub="a"))
+        self.make("c")
+        self.broker.restart(max_subscriptions=0)
+        self.make("d")
+
     def test_a_dead_letter_topic_must_be_there_where_none_is_made(self):
         self.start(auto_create=False)
         self.broker.ask("PUT", "/v1/topics/" + self.name, "{}")
