@@ -220,7 +220,7 @@ static void change_done(struct job *j, enum err e)
     struct subscription_change *c = (struct subscription_change *)j;
 
     c->outcome = e;
-    if (!e && c->ties && c->kind != SUBSCRIPTION_PUT)
+    if (!e && c->ties && (c->kind == SUBSCRIPTION_SEEK || c->kind == SUBSCRIPTION_DELETE))
         ties_void(c->ties, name_of(&c->sub));
     if (c->after)
         c->after(c->word);

@@ -158,6 +158,15 @@ class Settled(SharedBroker):
         self.assertEqual(self.broker.ask("DELETE", self.path()).status, 204)
         self.assertEqual(h.end(), b"")
 
+    def test_a_change_of_settings_leaves_it_as_it_is(self):
+        self.make()
+        self.say("a")
+        h = self.holds()
+        self.assertEqual(self.broker.ask("PATCH", self.path(), '{"max_in_flight":7}').status, 200)
+        self.assertEqual(self.broker.metric(HELD), 1)
+        h.close()
+        self.assertEqual([m["deliveries"] for m in self.again()], [2])
+
 
 class Vanished(SharedBroker):
     def test_what_was_not_acked_comes_again_and_no_backoff_delays_it(self):
