@@ -317,3 +317,15 @@ Test(limits, refuses_a_read_buffer_without_room_for_what_is_kept_of_it)
             0, "--inline-max", "1KiB", "--read-buffer", "340KiB");
     PLANNED(0, "--inline-max", "1KiB", "--read-buffer", "344KiB");
 }
+
+Test(limits, lets_one_more_keep_something_beside_the_keepers_and_the_largest_answer)
+{
+    for (uint64_t kept = 0; kept <= 4096; kept += 64)
+        for (uint64_t one = 1; one <= 4096; one *= 2) {
+            uint64_t least = limits_read_guest_least(kept * KIB, one * KIB);
+            uint64_t share = limits_read_share(least, one * KIB);
+            uint64_t page = one * 6 + 128 > 296 ? one * 6 + 128 : 296;
+
+            cr_assert(le(u64, LIMITS_KEEPERS * share + (page + kept) * KIB, least));
+        }
+}
