@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A4: publish, let expire, for a long time. Nothing grows.
 
-Sizes are mixed, half of the topics have a reader, one request in a hundred is a bad one. The
+Sizes are mixed, half of the topics have a reader, two of the others consumers of subscriptions who work, wait, die or have
+gone; one request in a hundred is a bad one. The
 counts must add up exactly: accepted = live + expired + removed, and every 201 is accepted.
 
 Guards: no TTL, so that the store grows, for `soak`; and a broker that forgets a free() now and
@@ -10,8 +11,9 @@ then. The counts have no guard: no setting makes a broker count wrong.
 import threading
 import time
 
-from scenario import (GiB, KiB, MiB, Part, Sampler, ScenarioBroker, check_flat, is_sanitized, main, mib, post,
-                      settled, start_hammer, start_play)
+from consumers import Consumers, held
+from scenario import (GiB, KiB, MiB, Part, Sampler, ScenarioBroker, came_in_a_life, check_flat, is_sanitized, main, mib,
+                      post, settled, start_hammer, start_play)
 
 TOPICS, CONNECTIONS, SWEEP = 8, 32, 1.0
 MIX = "70%1KiB,25%16KiB,5%256KiB"
@@ -97,9 +99,9 @@ def segments(c, b, lengths, ttl, rate_bad):
     return out, bad.stop()
 
 
-def check_counts(c, b, figures, sentinels, ttl):
+def check_counts(c, b, figures, others, ttl):
     m = b.metrics()
-    acknowledged = sum(f["status"].get("201", 0) for f in figures) + sentinels.seen
+    acknowledged = sum(f["status"].get("201", 0) for f in figures) + others
     accepted = int(m["sluice_messages_accepted_total"])
     c.report.check("every 201 is counted as accepted", 0 <= accepted - acknowledged <= 1, acknowledged,
                    "accepted %d" % accepted)
@@ -111,6 +113,7 @@ def check_counts(c, b, figures, sentinels, ttl):
     while b.metric("sluice_messages_live") and time.monotonic() < end:
         time.sleep(0.1)
     c.report.equal("live once all have expired", int(b.metric("sluice_messages_live")), 0)
+    c.report.equal("... rows of subscriptions", held(b), {})
 
 
 def check_samples(c, b, sampler, began, ended, idle, cap, ttl):
@@ -122,7 +125,8 @@ def check_samples(c, b, sampler, began, ended, idle, cap, ttl):
     steady = sampler.between(began + (ended - began) / 3, ended)
     rate = (steady[-1]["commit_bytes_total"] - steady[0]["commit_bytes_total"]) / (steady[-1]["t"] - steady[0]["t"])
     r.figure("accepted", "%.1f MB/s" % (rate / 1e6))
-    r.most("store, used, most", sampler.most("store_used_bytes", began, ended), 1.5 * rate * (ttl + SWEEP), mib)
+    life = came_in_a_life(sampler.between(began, ended), ttl + SWEEP)
+    r.most("store, used, most", sampler.most("store_used_bytes", began, ended), 1.5 * life, mib)
     r.check("the file never reaches the map", sampler.most("store_file_bytes") < 0.9 * MAP,
             mib(sampler.most("store_file_bytes")))
     r.check("threads, constant", len(set(sampler.series("Threads"))) == 1, int(sampler.most("Threads")))
@@ -143,7 +147,9 @@ def soak(c):
         cap = b.setting_bytes("publish_buffer")
         for i in range(TOPICS):
             assert b.ask("PUT", "/v1/topics/soak-%d" % i, "").status == 201
-        with Sampler(b, c.pick(0.2, 1)) as sampler, Reader(b) as reader, Sentinels(b, ttl) as sentinels:
+        consumers = Consumers(b, ["soak-1", "soak-3"], sum(lengths) + 60, waiting=40, idle=20, steady=True,
+                              ttl=None if c.guard else ttl)
+        with Sampler(b, c.pick(0.2, 1)) as sampler, Reader(b) as reader, Sentinels(b, ttl) as sentinels, consumers:
             time.sleep(1)
             idle = sampler.samples[0]["RssAnon"]
             began = time.monotonic()
@@ -158,10 +164,11 @@ def soak(c):
         r.check("bad requests, as scripted", bad["finished"] and not bad["broken"] and not bad["wrong_status"],
                 "%d x 6" % bad["finished"], str(bad["status"]))
         r.check("the reader reads on", reader.messages and not reader.error, reader.messages, reader.error or "")
+        consumers.check(r)
         check_samples(c, b, sampler, began, ended, idle, cap, ttl)
         r.equal("read %g s after its time" % (SWEEP + 1), sentinels.late, 0)
         r.equal("not there before its time", sentinels.early, 0)
-        check_counts(c, b, figures, sentinels, ttl)
+        check_counts(c, b, figures, sentinels.seen + consumers.published(), ttl)
         p99 = [f["latency_ms"]["p99"] for f in figures]
         r.timing("publish p99, the last piece to the second", p99[-1], max(1.5 * p99[1], 50), stall=2000)
         r.key("%.0f MB/s, publish p99 %.0f ms" % (sum(f["bytes"] for f in figures) / (ended - began) / 1e6, p99[-1]))

@@ -48,6 +48,7 @@ class Worker(Thread):
         self.sub, self.random = sub, random.Random(seed)
         self.verbs, self.shares = list(share), list(share.values())
         self.got, self.settled, self.statuses = 0, 0, {}
+        self.query = "?limit=50&max_bytes=1MiB&wait=200ms&lease=" + LEASE
 
     def ask(self, k, verb, body=""):
         a = k.ask("POST", "/v1/subscriptions/%s:%s" % (self.sub, verb), body)
@@ -55,7 +56,7 @@ class Worker(Thread):
         return a
 
     def turn(self, k):
-        a = self.ask(k, "receive?limit=50&max_bytes=1MiB&wait=200ms&lease=" + LEASE)
+        a = self.ask(k, "receive" + self.query)
         if a.status != 200 or not a.json["messages"]:
             return
         leases = [m["lease"] for m in a.json["messages"]]
@@ -74,11 +75,14 @@ class Worker(Thread):
 class Keys(Thread):
     """Messages of a few keys, of which one is stuck: its first message is leased, and never acked."""
 
+    published = 0
+
     def turn(self, k):
         lines = "\n".join(json.dumps({"key": "stuck" if i % 5 == 0 else "k%d" % (i % 7), "data": "x" * 200})
                           for i in range(50))
         a = k.ask("POST", "/v1/topics/%s/messages:batch" % KEYED, lines, {"Content-Type": "application/x-ndjson"})
         assert a.status in (201, 503), a
+        self.published += 50 if a.status == 201 else 0
         self.ended.wait(0.1)
 
 
@@ -104,10 +108,12 @@ class Sloths(Thread):
 
 
 class Consumers:
-    """All of it, for `seconds`. `waiting`: who waits where next to nothing comes, and beside the workers."""
+    """All of it, for `seconds`. `waiting`: who waits where next to nothing comes, and beside the workers. `steady`: only what
+    is the same all the time, so that memory can be held against itself: no large answers, nothing given up."""
 
-    def __init__(self, b, topics, seconds, waiting=100, idle=100, dead=True):
-        self.b, self.seconds, self.waiting = b, seconds, waiting
+    def __init__(self, b, topics, seconds, waiting=100, idle=100, steady=False, ttl=None):
+        self.b, self.seconds, self.waiting, self.steady, self.ttl = b, seconds, waiting, steady, ttl
+        dead = not steady
         self.subs = []
         self.make_topics(dead)
         for i, t in enumerate(topics):
@@ -119,7 +125,7 @@ class Consumers:
             self.make("idle-%d" % i, topics[i % len(topics)])
         self.make("by-key", KEYED, ordering="key")
         self.make("quiet", QUIET)
-        self.threads = self.make_threads(len(topics), dead)
+        self.threads = self.make_threads(len(topics))
         self.plays = []
 
     def make_topics(self, dead):
@@ -127,20 +133,23 @@ class Consumers:
             assert self.b.ask("PUT", "/v1/topics/" + DEAD, '{"max_messages":1,"overflow":"reject","ttl":"1h"}').status == 201
             self.b.offset(DEAD, b"x")
         for t in KEYED, QUIET:
-            assert self.b.ask("PUT", "/v1/topics/" + t, "").status == 201
+            settings = {"ttl": "%ds" % self.ttl} if self.ttl else {}
+            assert self.b.ask("PUT", "/v1/topics/" + t, json.dumps(settings)).status == 201
 
     def make(self, sub, topic, **settings):
         a = self.b.ask("PUT", "/v1/subscriptions/" + sub, json.dumps(dict({"topic": topic, "lease": LEASE}, **settings)))
         assert a.status == 201, a
         self.subs.append(sub)
 
-    def make_threads(self, topics, dead):
-        out = [Keys(self.b), Worker(self.b, "by-key", 1, ack=60, nack=20), Sloths(self.b, "slow-0", 20)]
+    def make_threads(self, topics):
+        out = [Keys(self.b), Worker(self.b, "by-key", 1, ack=60, nack=20)]
         for i in range(topics):
             out += [Worker(self.b, "plain-%d" % i, i, ack=80, extend=10), Worker(self.b, "nack-%d" % i, i, nack=60, ack=30)]
-        if dead:
-            out.append(Worker(self.b, "dead-0", 9, reject=60, nack=20))
-        return out
+        if self.steady:
+            for w in out[1:]:
+                w.query = "?limit=20&max_bytes=64KiB&wait=200ms&lease=" + LEASE
+            return out
+        return out + [Worker(self.b, "dead-0", 9, reject=60, nack=20), Sloths(self.b, "slow-0", 20)]
 
     def wait_here(self, sub, query, count, status):
         """Receivers who take whatever comes and settle nothing of it, as if they had died."""
@@ -164,6 +173,9 @@ class Consumers:
             t.stop()
         for p in self.plays:  # they wait: their connections just end
             p.kill()
+
+    def published(self):
+        return sum(t.published for t in self.threads if isinstance(t, Keys))
 
     def workers(self):
         return [t for t in self.threads if isinstance(t, Worker)]

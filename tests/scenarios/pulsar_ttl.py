@@ -11,15 +11,13 @@ broker that forgets a free() now and then.
 """
 import time
 
-from scenario import (GiB, KiB, MiB, Part, Sampler, ScenarioBroker, check_flat, is_sanitized, main, mib, settled,
-                      start_hammer, start_play)
+from scenario import (GiB, KiB, MiB, Part, Sampler, ScenarioBroker, came_in_a_life, check_flat, is_sanitized, main, mib,
+                      settled, start_hammer, start_play)
 
 CONNECTIONS, MESSAGES, SWEEP = 64, 8, 1.0
 MIX = "70%100,25%1KiB,5%16KiB"
 TOPIC = "persistent:%2F%2Fpublic%2Fdefault%2Fforever"
 LIMIT, MAP = "128MiB", 24 * GiB
-# Beside its bytes a message has rows, and a page is not always full.
-ROWS = 250
 
 
 # What any client may send as well; a turn is all of them. Nothing of them may stay.
@@ -55,17 +53,6 @@ def segments(b, lengths):
     bad = start_play(b, BAD, connections=4, turns=0, rate=BAD_TURNS, seconds=sum(lengths))
     out = [publish(b, seconds, MIX, i) for i, seconds in enumerate(lengths)]
     return out, bad.stop()
-
-
-def came_in_a_life(samples, life):
-    """The most bytes of messages, with their rows, that came within any time of this length."""
-    most, j = 0, 0
-    for i, a in enumerate(samples):
-        while j + 1 < len(samples) and samples[j]["t"] < a["t"] + life:
-            j += 1
-        most = max(most, sum(by * (samples[j][k] - a[k]) for k, by in
-                             (("commit_bytes_total", 1), ("messages_accepted_total", ROWS))))
-    return most
 
 
 def check_store(r, sampler, began, ended, ttl):

@@ -69,8 +69,8 @@ def check_lines(c, b, sampler, began, ended):
 
 def everything(c):
     ttl, seconds = c.pick(2, 10), c.pick(4, 300)
-    with ScenarioBroker(memory_limit="64MiB", max_connections=c.pick(1000, 2500), default_ttl="1d" if c.guard else "%ds" % ttl,
-                        write_timeout="2s") as b:
+    with ScenarioBroker(memory_limit="64MiB", max_connections=c.pick(1000, 2500), write_timeout="2s",
+                        default_ttl="1d" if c.guard else "%ds" % ttl) as b:
         topics = ["work-%d" % i for i in range(TOPICS)]
         for t in topics:
             assert b.ask("PUT", "/v1/topics/" + t, "").status == 201
@@ -81,7 +81,8 @@ def everything(c):
             f = start_hammer("publish", b, connections=CONNECTIONS, seconds=seconds, size=MIX, topic="work-%d",
                              topics=TOPICS, grace=30).wait()
             ended = time.monotonic()
-        c.report.check("publishing: 201 or 503", set(f["status"]) <= {"201", "503"} and f["status"].get("201"), str(f["status"]))
+        c.report.check("publishing: 201 or 503", set(f["status"]) <= {"201", "503"} and f["status"].get("201"),
+                       str(f["status"]))
         load.check(c.report)
         c.report.key("%d leased beside %d publishes" % (sum(w.got for w in load.workers()), f["status"].get("201", 0)))
         check_lines(c, b, sampler, began, ended)
@@ -131,7 +132,8 @@ def many(c):
         in_parallel(b, count // 10, lambda k, i: got.append(len(k.ask(
             "POST", "/v1/subscriptions/s%d:receive?limit=50" % i, "").json["messages"])))
         c.report.check("a tenth of them lease", sum(got), sum(got), "of %d" % (count // 10 * 50))
-        c.report.figure("disk for each row of a delivery", "%.0f B" % ((b.metric("sluice_store_used_bytes") - made) / max(1, sum(got))))
+        rows = b.metric("sluice_store_used_bytes") - made
+        c.report.figure("disk for each row of a delivery", "%.0f B" % (rows / max(1, sum(got))))
         c.report.key("%.0f B of disk for a subscription" % ((made - used) / count))
         end = last + ttl + (2 if c.guard else 40)
         while b.metric("sluice_messages_live") and time.monotonic() < end:

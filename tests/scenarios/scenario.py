@@ -13,4 +13,5 @@ from sluicetest import BIN, ROOT, clean_env, free_port, hammer, until  # noqa: E
 from verdict import GiB, KiB, MiB, Part, main, mib  # noqa: E402,F401
 from load import (Load, ScenarioBroker, acks, is_sanitized, missing, payload, play, post,  # noqa: E402,F401
                   start_hammer, start_play, tool)
-from watch import Prober, Sampler, check_flat, proc_status, quantile, settled, unacknowledged  # noqa: E402,F401
+from watch import (Prober, Sampler, came_in_a_life, check_flat, proc_status, quantile, settled,  # noqa: E402,F401
+                   unacknowledged)

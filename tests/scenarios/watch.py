@@ -7,6 +7,9 @@ import time
 from sluicetest import Client
 from verdict import MiB, mib
 
+# Beside its bytes a message has rows, and a page is not always full.
+ROWS = 250
+
 
 def proc_status(pid):
     """RssAnon, RssFile in bytes and Threads."""
@@ -152,6 +155,17 @@ def slope(points):
     mx, my = sum(p[0] for p in points) / n, sum(p[1] for p in points) / n
     below = sum((p[0] - mx) ** 2 for p in points)
     return sum((p[0] - mx) * (p[1] - my) for p in points) / below if below else 0.0
+
+
+def came_in_a_life(samples, life):
+    """The most bytes of messages, with their rows, that came within any time of this length."""
+    most, j = 0, 0
+    for i, a in enumerate(samples):
+        while j + 1 < len(samples) and samples[j]["t"] < a["t"] + life:
+            j += 1
+        most = max(most, sum(by * (samples[j][k] - a[k]) for k, by in
+                             (("commit_bytes_total", 1), ("messages_accepted_total", ROWS))))
+    return most
 
 
 def check_flat(report, sampler, since, until_, name="RssAnon, rise over the last two thirds"):
