@@ -55,6 +55,7 @@ static enum err scan(struct request *r, const struct sub_state *sub,
     uint64_t at = begin(r, sub);
     enum err e;
 
+    *pass = last && at > sub->next; /* an empty answer leaves no lag behind */
     if (last && at >= r->read.scan.end)
         return ERR_NOT_FOUND;
     do {
@@ -63,7 +64,7 @@ static enum err scan(struct request *r, const struct sub_state *sub,
     if (e && e != ERR_BUSY && e != ERR_NOT_FOUND)
         return e;
     r->read.scan.seen = at;
-    *pass = e == ERR_BUSY || (e && at > sub->next + PASS_MESSAGES);
+    *pass = e == ERR_BUSY || (e && at > sub->next + (last ? 0 : PASS_MESSAGES));
     return e ? ERR_NOT_FOUND : ERR_OK;
 }
 

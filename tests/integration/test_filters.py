@@ -132,6 +132,17 @@ class Filters(Filtering, BrokerTest):
         s = self.sub()
         self.assertEqual((s["next"], s["lag"]), (6, 6))
 
+    def test_an_empty_answer_leaves_no_lag_behind(self):
+        self.make(filter=PAID)
+        self.put_many(5, type="open")
+        self.assertEqual(self.receive(), [])
+        s = self.sub()
+        self.assertEqual((s["next"], s["lag"], s["oldest_unacked"]), (5, 0, None))
+        self.put_many(5, type="open")
+        self.assertEqual(self.receive(wait="50ms"), [])
+        s = self.sub()
+        self.assertEqual((s["next"], s["lag"]), (10, 0))
+
     def test_far_ahead_is_found_without_waiting(self):
         self.make(filter=PAID)
         self.put_many(30000, type="open")

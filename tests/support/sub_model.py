@@ -7,7 +7,7 @@ asked when the broker was killed may have been done or not, until it is seen.
 
 Always: what was acked never comes again; nothing comes before its time, be it that of a retry or
 its own (deliver_at, also after a seek), or after its expiry; a lease that ended or was taken over settles nothing; deliveries are counted right; one message of
-a key at a time, in order. In the end nothing is lost: every message was acked, is a dead letter,
+a key at a time, in order; where there is a filter, nothing that it is against, and what it lets through. In the end nothing is lost: every message was acked, is a dead letter,
 once, or has expired.
 """
 import datetime
@@ -32,12 +32,13 @@ def ms(text):
 
 
 class Message:
-    def __init__(self, offset, key, expires, deliver_at=0):
-        self.offset, self.key, self.expires, self.deliver_at = offset, key, expires, deliver_at
+    def __init__(self, offset, key, expires, deliver_at=0, wanted=True):
+        self.offset, self.key, self.expires = offset, key, expires
+        self.deliver_at, self.wanted = deliver_at, wanted
         self.forget()
 
     def forget(self):
-        self.end = None         # DONE, DEAD, PASSED
+        self.end = None if self.wanted else PASSED  # DONE, DEAD, PASSED
         self.maybe_end = False  # it was asked for in a crash
         self.not_before = self.deliver_at  # delayed, leased, or waiting, until then at least
         self.lease = None       # the last that was given
@@ -64,9 +65,12 @@ class Play:
         self.max_deliveries = self.rng.choice([0, 0, 3])
         self.max_in_flight = self.rng.choice([1000, 1000, 7])
         self.acked = self.maybe_acked = self.proofs = self.delayed = 0
+        self.filtered = self.rng.random() < 0.5
         self.settings = {"topic": topic, "ordering": "key" if self.by_key else "none", "lease": "1h",
                          "max_deliveries": self.max_deliveries, "dead_letter": topic + ".dead",
                          "max_in_flight": self.max_in_flight, "backoff": ["0s", "20ms"]}
+        if self.filtered:
+            self.settings["filter"] = {"attributes": {"kind": "wanted"}}
 
     # ---- asking ----
 
@@ -103,6 +107,8 @@ class Play:
                 m["ttl"] = self.rng.choice(["30ms", "300ms", "1500ms"])
             if self.rng.random() < 0.2 and m.get("ttl") != "30ms":
                 m.update(self.delay())
+            if self.rng.random() < 0.6:
+                m["attributes"] = {"kind": self.rng.choice(["wanted", "wanted", "other"])}
             lines.append(json.dumps(m))
         a = self.b.batch(self.topic, "\n".join(lines))
         self.check(a.status == 201, a)
@@ -126,7 +132,8 @@ class Play:
             m = seen.get(offset)
             expires = ms(m["expires_at"]) if m and "expires_at" in m else 0
             deliver_at = ms(m["deliver_at"]) if m and "deliver_at" in m else 0
-            self.messages.append(Message(offset, m and m.get("key"), expires if m else 1, deliver_at))
+            wanted = not self.filtered or not m or m.get("attributes") == {"kind": "wanted"}
+            self.messages.append(Message(offset, m and m.get("key"), expires if m else 1, deliver_at, wanted))
 
     def receive(self):
         limit = self.rng.choice([1, 1, 5, 50])
@@ -312,6 +319,7 @@ class Play:
         for m in got:
             known = self.messages[m["offset"]]
             self.check(known.end not in (DONE, DEAD), "offset", known.offset, "comes again, although", known.end)
+            self.check(known.wanted, "offset", known.offset, "comes, although the filter is against it")
             known.end, known.maybe_end = DONE, False
         if got:
             a = self.ask("POST", self.path("ack"), {"leases": [m["lease"] for m in got]})[0]
