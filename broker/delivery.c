@@ -17,6 +17,8 @@
 #include "subscription.h"
 
 #define GIVE_UP_AGAIN_MS 5000 /* when the dead letter topic had no place */
+#define ROW_BYTES        150u /* of a delivery, and its entries */
+#define PAGE_BYTES       4096u
 
 /* ---- small things ---- */
 
@@ -123,6 +125,20 @@ static enum err is_behind(struct turn *t, const struct sub_state *sub, uint64_t 
     return e && e != ERR_NOT_FOUND ? turn_spoil(t, e) : ERR_OK;
 }
 
+/* Its row lies beside the one before it. Its key is on a page of its own, and so is where it is
+ * due, unless that is where the one before is. */
+static bool has_room(struct turn *t, const struct delivery *d)
+{
+    unsigned pages = (d->key != 0) + (d->due_ms != t->aside.due_ms);
+    size_t bytes = ROW_BYTES + pages * (size_t)PAGE_BYTES;
+
+    if (bytes > t->aside.max - t->aside.bytes)
+        return false;
+    t->aside.bytes += bytes;
+    t->aside.due_ms = d->due_ms;
+    return true;
+}
+
 enum err delivery_hold(struct turn *t, struct sub_state *sub, const struct store_entry *m,
                        bool *held)
 {
@@ -136,9 +152,8 @@ enum err delivery_hold(struct turn *t, struct sub_state *sub, const struct store
     *held = !e && (early || behind);
     if (!*held)
         return e;
-    if (t->set_aside == t->set_aside_max)
+    if (!has_room(t, &d))
         return ERR_BUSY;
-    t->set_aside++;
     d.state = behind ? DELIVERY_HELD : DELIVERY_WAITING;
     return change(t, sub, NULL, &d);
 }

@@ -153,7 +153,7 @@ static void wake_readers(struct writer *w)
 static void note_pages(struct writer *w, const struct turn *t)
 {
     size_t bytes = w->turn_pages_bytes + sweep_pages_bytes(&w->sweep) +
-                   2 * (size_t)t->copied_bytes + t->set_aside * WRITER_ASIDE_BYTES;
+                   2 * (size_t)t->copied_bytes + t->aside.bytes;
 
     if (bytes > atomic_load(&w->pages_bytes))
         atomic_store(&w->pages_bytes, bytes);
@@ -282,8 +282,7 @@ static void take_turn(struct writer *w)
                       .now_ms = clock_wall_ms(),
                       .writer = w,
                       .config = w->o.config,
-                      .set_aside_max =
-                          (unsigned)(w->o.page_bytes / 4 / WRITER_ASIDE_BYTES),
+                      .aside.max = w->o.page_bytes / 4,
                       .rate = w->o.rate,
                       .max_topics = w->o.max_topics,
                       .places = w->o.places,

@@ -35,6 +35,11 @@ struct turn_deliveries { /* of subscriptions, in this turn */
     uint64_t vanished; /* given back because their connection had ended */
 };
 
+struct turn_aside { /* deliveries that were set aside in this turn, see delivery_hold */
+    size_t bytes, max; /* of pages that they change; and at most */
+    int64_t due_ms;    /* of the last one */
+};
+
 struct turn { /* what a job sees while it runs */
     const struct store_ops *ops;
     struct store *store;
@@ -47,7 +52,7 @@ struct turn { /* what a job sees while it runs */
     const struct config *config; /* NULL: as with none of its settings given */
     uint64_t messages, bytes; /* appended in this turn */
     struct turn_deliveries deliveries;
-    unsigned set_aside, set_aside_max; /* deliveries, see delivery_hold; and how many at most */
+    struct turn_aside aside;
     uint64_t copied_bytes; /* of bodies copied from topic to topic, see dead_letter.h */
 };
 
@@ -66,10 +71,6 @@ struct writer_options {
 };
 
 MUST_CHECK enum err writer_start(const struct writer_options *o, struct writer **out);
-
-/* A delivery that is set aside has its row beside others; where it is due and its key come in no
- * order. A quarter of page_bytes is for them. */
-#define WRITER_ASIDE_BYTES (8u << 10)
 
 /* What a turn works with at least: 40 jobs, and 500 records taken out. */
 #define WRITER_PAGES_LEAST (1u << 20)

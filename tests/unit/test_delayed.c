@@ -150,9 +150,23 @@ Test(delayed, many_are_set_aside_in_several_turns)
     turns = metric_get(METRIC_COMMITS);
     COME("100");
     WAITING(100);
-    cr_assert(eq(i64, metric_get(METRIC_COMMITS) - turns, 4)); /* of 32 at most */
+    cr_assert(eq(i64, metric_get(METRIC_COMMITS) - turns, 2)); /* of 61 at most */
     passes(150);
     cr_assert(eq(u64, as_it_is().in[DELIVERY_READY], 51));
+    then_everything_is_given_back();
+}
+
+Test(delayed, many_that_are_due_together_are_set_aside_in_one)
+{
+    int64_t turns;
+
+    given_a_subscription(usual());
+    for (unsigned i = 0; i < 300; i++)
+        say_later("", 100);
+    turns = metric_get(METRIC_COMMITS);
+    COME("");
+    WAITING(300);
+    cr_assert(eq(i64, metric_get(METRIC_COMMITS) - turns, 1));
     then_everything_is_given_back();
 }
 
