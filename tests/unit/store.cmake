@@ -1,4 +1,5 @@
 unit_test(store SEES storage)
+unit_test(store_expiry SEES storage)
 unit_test(store_blobs SEES storage)
 unit_test(store_receipts SEES storage)
 unit_test(store_random SEES storage)
