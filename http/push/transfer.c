@@ -16,6 +16,7 @@
 #define SOCKET_SEND    (64 << 10)
 #define SOCKET_RECEIVE (16 << 10)
 #define HANDLE_BYTES   (32u << 10) /* 10 KiB were measured, and the piece; the URL twice */
+#define ANSWER_LINE    (128u << 10) /* libcurl lets a line of the head grow to 100 KiB */
 #define RATE_LEAST     (256u << 10) /* bytes a second that a large message gets time for */
 #define CA_FOLDER      "/etc/ssl/certs"
 
@@ -269,7 +270,7 @@ void push_transfer_outcome(const struct push_transfer *t, CURLcode code,
 
 size_t push_transfer_room(const struct record *r)
 {
-    return HANDLE_BYTES + push_head_room(r) + (r->blob_id ? 0 : r->body.len);
+    return HANDLE_BYTES + ANSWER_LINE + push_head_room(r) + (r->blob_id ? 0 : r->body.len);
 }
 
 uint64_t push_transfer_ms(const struct config *c, uint64_t size)

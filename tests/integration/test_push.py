@@ -227,6 +227,13 @@ class Push(Pushing, BrokerTest):
         self.all_acked(1)
         self.assertLessEqual(len(e.got), 2)  # the status came first, and may count
 
+    def test_a_line_of_the_head_without_end_is_not_read_on(self):
+        e = self.endpoint(lambda got: (200, {"X": "x" * 5000000} if len(e.got) == 1 else {}, b""))
+        self.make(e.url(), backoff=["0s"])
+        self.say("a", "b")
+        self.all_acked(2)
+        self.assertLessEqual(len(e.got), 3)
+
     def test_a_slow_endpoint_delays_no_other_and_no_publisher(self):
         go_on = threading.Event()
         self.addCleanup(go_on.set)
