@@ -16,6 +16,15 @@ static struct bytes trimmed(const char *text, size_t len)
     return bytes_of(text, len);
 }
 
+static struct bytes unquoted(struct bytes text)
+{
+    const char *s = text.data;
+
+    if (text.len >= 2 && s[0] == '"' && s[text.len - 1] == '"')
+        return bytes_of(s + 1, text.len - 2);
+    return text;
+}
+
 static bool is(struct bytes text, const char *word)
 {
     return text.len == strlen(word) && !strncasecmp(text.data, word, text.len);
@@ -31,9 +40,7 @@ static bool one_is(const char *text, size_t len, const struct asked *a)
 
     if (!equals || !is(trimmed(text, name_len), a->name))
         return false;
-    value = trimmed(equals + 1, value_len);
-    if (value.len >= 2 && *(const char *)value.data == '"')
-        value = bytes_of((const char *)value.data + 1, value.len - 2);
+    value = unquoted(trimmed(equals + 1, value_len));
     return is(value, a->value);
 }
 

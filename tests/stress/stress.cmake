@@ -9,5 +9,6 @@ endfunction()
 
 stress_test(ledger)
 stress_test(rate)
+stress_test(ties)
 stress_test(waiters)
 stress_test(writer)
