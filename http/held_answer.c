@@ -16,7 +16,7 @@
 
 #define FROM(ptr, type, field) ((type *)((char *)(ptr)-offsetof(type, field)))
 
-#define PIECE_BYTES   1024u /* of the library's, for HTTP/1.0 */
+#define PIECE_BYTES   256u /* of the library's, for HTTP/1.0 */
 #define LIBRARY_BYTES 256u
 /* An extension of the last moment is told to us a little later than it was made. */
 #define LATE_MS 100
