@@ -10,6 +10,7 @@
 #define LEASE_MORE_MS  10000u /* than a transfer may take: for the writer, before and after */
 #define TRANSFER_LEAST_MS 1000
 #define FLOW_CALLER    0x70757368u /* all that is pushed is one caller */
+#define PASS_MESSAGES  1000u /* that a filter is against, in a step */
 #define STORE_PAUSE_MS 1000        /* after an error of the store, which is logged */
 
 #define FROM(ptr, type, field) ((type *)((char *)(ptr)-offsetof(type, field)))
@@ -249,23 +250,40 @@ static void ask(struct push *p, struct push_target *t, const struct store_entry 
     finish(d);
 }
 
+/* What a filter is against is passed over by the job, when it is much, or when something behind it
+ * is wanted; so little is looked at again, and not written down. */
+static enum err next_new(struct fetch *f, const struct sub_state *sub, struct store_entry *m)
+{
+    uint64_t at = sub->next;
+    struct filter filter;
+    enum err e;
+
+    if (!filter_read(&sub->settings, &filter))
+        return ERR_CORRUPT;
+    if (!filter.count)
+        return fetch_next(f, at, m);
+    e = fetch_matching(f, &filter, PASS_MESSAGES, &at, m);
+    return e == ERR_BUSY ? ERR_OK : e;
+}
+
 /* What may be handed out next. ERR_NOT_FOUND: nothing now. A message that is READY may be
  * gone from the log: the job sees to that, and needs hardly any room for it. */
 static enum err next_of(struct fetch *f, const struct sub_state *sub, struct store_entry *m)
 {
     bool ready = sub->in[DELIVERY_READY] && subscription_may_give(sub, false);
-    uint64_t offset = sub->next;
-    enum err e = ERR_OK;
+    uint64_t offset;
+    enum err e;
 
     *m = (struct store_entry){ 0 };
     if (!f->topic.id || (!ready && !subscription_may_give(sub, true)))
         return ERR_NOT_FOUND;
-    if (ready)
-        e = f->ops->subs->read_ready(f->reader, sub, &offset);
     f->positioned = false;
+    if (!ready)
+        return next_new(f, sub, m);
+    e = f->ops->subs->read_ready(f->reader, sub, &offset);
     if (!e)
         e = fetch_next(f, offset, m);
-    return ready && e == ERR_NOT_FOUND ? ERR_OK : e;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 /* With the snapshot open; ERR_NOT_FOUND: it is not to be pushed any more. */

@@ -2,6 +2,7 @@
 import json
 import threading
 
+from endpoint import Endpoint
 from sluicetest import BrokerTest, SoloBrokerTest, until
 from test_subscriptions import Worker
 
@@ -286,3 +287,21 @@ class FiltersAlone(Filtering, SoloBrokerTest):
         for t in threads:
             t.join()
         self.assertEqual(sorted(got), list(range(0, total, 3)))
+
+    def test_only_what_matches_is_pushed_and_the_rest_costs_no_write(self):
+        self.start(push_private=True)
+        e = Endpoint(lambda got: 200)
+        self.addCleanup(e.close)
+        self.make(filter=PAID, push={"url": e.url()})
+        self.put("a", type="paid")
+        until(lambda: self.sub()["acked"] == 1, what="the first is taken")
+        self.put("no", type="open")  # its answer comes when the commits before it are counted
+        before = self.commits()
+        for i in range(20):
+            self.put("no", type="open")
+        self.assertEqual(self.commits() - before, 20)
+        self.put_many(3000, type="open")
+        self.put("b", type="paid")
+        until(lambda: self.sub()["acked"] == 2, what="the second is taken")
+        self.assertEqual(e.bodies(), ["a", "b"])
+        self.assertEqual(self.sub()["lag"], 0)
