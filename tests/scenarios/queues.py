@@ -13,7 +13,7 @@ import threading
 import time
 
 from consumers import Consumers, held
-from scenario import (KiB, MiB, Part, Sampler, ScenarioBroker, check_flat, is_sanitized, main, mib, settled,
+from scenario import (KiB, MiB, Part, Sampler, ScenarioBroker, is_sanitized, main, mib, settled,
                       start_hammer, until)
 
 TOPICS, CONNECTIONS, SWEEP = 2, 12, 1.0
@@ -63,8 +63,6 @@ def check_lines(c, b, sampler, began, ended):
     for name in LEDGERS:
         r.most("line %s, most" % name, lines[name]["high_water_bytes"], lines[name]["limit_bytes"], mib, close=False)
     r.least("receivers who wait, most", int(sampler.most("readers_parked", began, ended)), c.pick(100, 1000))
-    if c.full and not is_sanitized():
-        check_flat(r, sampler, began, ended)
 
 
 def everything(c):
