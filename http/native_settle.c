@@ -11,8 +11,11 @@
 #define BODY_MAX     (48u << 10)
 #define DELAY_MAX_MS (7ull * 24 * 3600 * 1000)
 
-/* A lease is 41 bytes of the body at least; kept it is 40, and at most 50 in the answer. */
-#define BODY_FACTOR 4
+/* A lease is 41 bytes of the body; kept it is 40, and at most 50 in the answer. What is no lease
+ * may be shorter, and pays more. */
+#define BODY_FACTOR  4
+#define RESULT_BYTES 50u
+#define ANSWER_BYTES 128u /* beside them */
 
 struct reading { /* of a body */
     struct request *r;
@@ -206,11 +209,32 @@ static void read_leases(const struct reading *b, struct settle *c)
     }
 }
 
+/* For the body, the job and its answer. Nobody waits here: who holds something must not. */
+static bool pay(const struct reading *b)
+{
+    struct grant *paid = &b->r->body.room.grant, more = { 0 };
+    size_t all = b->r->body.len + settle_bytes(b->count) + b->count * RESULT_BYTES +
+                 ANSWER_BYTES;
+
+    if (paid->bytes >= all)
+        return true;
+    if (ledger_reserve(b->r->loop->broker->json, all - paid->bytes, &more))
+        return false;
+    ledger_merge(paid, &more);
+    return true;
+}
+
 static void submit(const struct reading *b)
 {
     struct request *r = b->r;
-    struct settle *c = settle_new(b->count, &r->body.room.grant);
+    struct settle *c;
 
+    if (!pay(b)) {
+        reply_problem(r, PROBLEM_BUSY, "Other requests use the memory kept for changes. "
+                                       "Try again.");
+        return;
+    }
+    c = settle_new(b->count, &r->body.room.grant);
     if (!c) {
         reply_store_error(r, ERR_NO_MEMORY);
         return;

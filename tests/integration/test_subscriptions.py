@@ -53,6 +53,12 @@ class Worker:
 
 
 class Queue(Worker, BrokerTest):
+    def test_a_thousand_texts_that_are_no_leases_are_told_so(self):
+        self.make()
+        one = self.settle("reject", "")
+        many = self.settle("reject", *[""] * 1000)
+        self.assertEqual((many.status, many.status // 100), (one.status, 4), many)
+
     def test_what_is_acked_never_comes_again(self):
         self.make()
         self.say("a", "b", "c")
