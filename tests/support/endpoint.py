@@ -18,7 +18,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         endpoint = self.server.endpoint
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or -1)
+        body = self.rfile.read(max(length, 0))
+        if len(body) != length:  # who sent it was killed, in its headers or in its body
+            self.close_connection = True
+            return
         got = Got(self.path, self.headers, body)
         with endpoint.inside():
             endpoint.got.append(got)
