@@ -130,11 +130,13 @@ MUST_CHECK enum err limits_plan(struct limits *l, struct config *c,
 #define LIMITS_KEEP_LEAST ((uint64_t)16 << 10)
 uint64_t limits_read_share(uint64_t read_bytes, uint64_t inline_max_bytes);
 
-/*
- * The read buffer beside whose keepers, at their most, so much more may be kept, and the largest
- * answer has room: what push keeps as long as there is a subscription that is pushed.
- */
-uint64_t limits_read_guest_least(uint64_t kept_bytes, uint64_t inline_max_bytes);
+/* What push may take, as a part of `fixed`: libcurl and its libraries with the first TLS
+ * connection, each connection that is kept open, each subscription (DESIGN.md, Memory). 0 where
+ * push_connections is 0: then nothing is pushed. */
+#define LIMITS_PUSH_LIBRARY_BYTES    ((uint64_t)1280 << 10)
+#define LIMITS_PUSH_CONNECTION_BYTES ((uint64_t)80 << 10)
+#define LIMITS_PUSH_TARGET_BYTES     512u
+uint64_t limits_push_bytes(const struct config *c);
 
 /* The table, for people. */
 void limits_print(const struct limits *l, FILE *to);

@@ -69,6 +69,9 @@ void limits_plan_memory(struct plan *p);
  * loops and the settings that were given. */
 uint64_t limits_container_connections(struct plan *p);
 
+/* What push_connections is where it was not given. Knows memory_limit. */
+uint64_t limits_auto_push_connections(const struct config *c);
+
 /* With less, an answer might find no room for ever. */
 uint64_t limits_read_least(const struct config *c);
 

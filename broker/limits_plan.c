@@ -78,13 +78,20 @@ static uint64_t fixed_bytes(const struct config *c)
     bool tokens = *c->mercure_publisher_jwt_key || *c->mercure_subscriber_jwt_key;
 
     return within(c->memory_limit_bytes / 32, MIB, 5 * MIB) + CRYPTO_BYTES +
-           (tokens ? TOKEN_BYTES : 0) + c->loops * LOOP_BYTES;
+           (tokens ? TOKEN_BYTES : 0) + limits_push_bytes(c) + c->loops * LOOP_BYTES;
 }
 
 /* Pages that jobs and sweeps change beside those that hold the messages. */
 static uint64_t writer_bytes(const struct config *c)
 {
     return within(c->memory_limit_bytes / 32, MIB, 6 * MIB);
+}
+
+static void plan_fixed(struct plan *p)
+{
+    const struct config *c = p->c;
+
+    p->fixed = fixed_bytes(c) + writer_bytes(c) + rate_table_bytes(c->memory_limit_bytes);
 }
 
 static void plan_process(struct plan *p)
@@ -101,7 +108,9 @@ static void plan_process(struct plan *p)
     p->connection_cost = c->connection_memory_bytes + CONNECTION_BYTES + waiter_bytes(c);
     p->l->connection_bytes = c->connection_memory_bytes + CONNECTION_BYTES;
     p->l->writer_bytes = writer_bytes(c);
-    p->fixed = fixed_bytes(c) + writer_bytes(c) + rate_table_bytes(c->memory_limit_bytes);
+    if (!config_given(c, &c->push_connections))
+        config_derive(c, &c->push_connections, limits_auto_push_connections(c));
+    plan_fixed(p);
 }
 
 static void plan_descriptors(struct plan *p)
@@ -172,7 +181,7 @@ static void share_connections(struct plan *p)
         least = min_u64(parked, memory - taken);
     least = min_u64(least, most);
     share_set(p, CONNECTIONS, &c->max_connections, cost, least,
-              min_u64(most, memory / 5 * 2));
+              min_u64(most, memory / 5 * 2 - min_u64(limits_push_bytes(c), memory / 5)));
 }
 
 /* A large message streams through a window, and one of unknown length is held whole
@@ -252,6 +261,12 @@ static struct suspect find_offender(const struct plan *p)
         suspect(&worst, "max_batch_bytes", LIMITS_WRITER, s[BATCH].want, memory / 8);
     if (s[TOPICS].given)
         suspect(&worst, "topic_cache", LIMITS_INDEXES, s[TOPICS].want, memory / 32);
+    if (c->push_connections && config_given(c, &c->max_push_subscriptions))
+        suspect(&worst, "max_push_subscriptions", LIMITS_FIXED,
+                c->max_push_subscriptions * LIMITS_PUSH_TARGET_BYTES, memory / 128);
+    if (config_given(c, &c->push_connections))
+        suspect(&worst, "push_connections", LIMITS_FIXED,
+                c->push_connections * LIMITS_PUSH_CONNECTION_BYTES, memory / 128);
     if (config_given(c, &c->loops))
         suspect(&worst, "loops", LIMITS_FIXED, c->loops * LOOP_BYTES,
                 auto_loops(p) * LOOP_BYTES);
@@ -312,8 +327,15 @@ static void share(struct plan *p)
     if (share_out(p, &least))
         return;
     share_all(p, false);
-    if (!share_out(p, &least))
-        refuse_sum(p, least);
+    if (share_out(p, &least))
+        return;
+    if (p->c->push_connections && !config_given(p->c, &p->c->push_connections)) {
+        config_derive(p->c, &p->c->push_connections, 0);
+        plan_fixed(p);
+        share(p);
+        return;
+    }
+    refuse_sum(p, least);
 }
 
 /* Round figures are easier to read; a least stays within reach. */
@@ -340,7 +362,6 @@ static void settle(struct plan *p)
 
     settle_one(p, &c->publish_buffer_bytes, publish);
     settle_one(p, &c->read_buffer_bytes, rounded(s[READ].got, s[READ].least));
-    settle_one(p, &c->push_connections, within(c->read_buffer_bytes / (2 * MIB), 4, 16));
     settle_one(p, &c->max_batch_bytes, rounded(batch, s[BATCH].least / 2));
     settle_one(p, &c->topic_cache_bytes, rounded(s[TOPICS].got, s[TOPICS].least));
     settle_one(p, &c->max_connections, s[CONNECTIONS].got / p->connection_cost);

@@ -27,13 +27,6 @@ uint64_t limits_read_least(const struct config *c)
                    largest_answer(c->inline_max_bytes) + LIMITS_KEEPERS * LIMITS_KEEP_LEAST);
 }
 
-uint64_t limits_read_guest_least(uint64_t kept_bytes, uint64_t inline_max_bytes)
-{
-    uint64_t beside = kept_bytes + largest_answer(inline_max_bytes);
-
-    return max_u64(4 * beside, beside + LIMITS_KEEPERS * LIMITS_KEEP_LEAST);
-}
-
 uint64_t limits_read_share(uint64_t read_bytes, uint64_t inline_max_bytes)
 {
     uint64_t largest = largest_answer(inline_max_bytes);

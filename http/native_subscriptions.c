@@ -148,9 +148,7 @@ static struct subscription_change *change_new(struct request *r, enum subscripti
 static void refuse_push(struct request *r, enum err e)
 {
     const struct config *c = r->loop->broker->config;
-    char least[TEXT_NUMBER_ROOM];
 
-    text_format_size(least, push_read_buffer_least(c));
     if (e == ERR_FULL)
         reply_problem(r, PROBLEM_TOO_MANY_PUSH_SUBSCRIPTIONS,
                       "There are %llu subscriptions that are pushed, as many as there may be "
@@ -158,15 +156,11 @@ static void refuse_push(struct request *r, enum err e)
                       (unsigned long long)c->max_push_subscriptions);
     else if (e == ERR_TOO_BIG)
         reply_problem(r, PROBLEM_PUSH_UNAVAILABLE,
-                      "With these settings push needs a read_buffer of %s at least, and here "
-                      "it is less.",
-                      least);
+                      "push_connections is 0: in so little memory push is off until it is set. Each "
+                      "of them takes 80KiB, and the first 1.25MiB more.");
     else if (e == ERR_UNSUPPORTED)
         reply_problem(r, PROBLEM_PUSH_UNAVAILABLE,
                       "The broker's machine has no libcurl, which push needs.");
-    else if (e == ERR_BUSY)
-        reply_problem(r, PROBLEM_READ_BUFFER_FULL,
-                      "The read buffer has no room to begin with push now. Try again.");
     else
         reply_store_error(r, e);
 }

@@ -245,7 +245,7 @@ static void ask(struct push *p, struct push_target *t, const struct store_entry 
         lease(d);
         return;
     }
-    t->asking = false; /* push_read_buffer_least does not let it come to this */
+    t->asking = false; /* limits_read_least does not let it come to this */
     pusher_due_at(p, t, p->now_ms + PUSH_PAUSE_MOST_MS);
     finish(d);
 }

@@ -14,16 +14,8 @@ struct push_note {
 
 /* ---- the thread, when it is needed ---- */
 
-static uint64_t kept_bytes(const struct config *c)
-{
-    return PUSH_LIBRARY_BYTES + c->push_connections * PUSH_CONNECTION_BYTES +
-           c->max_push_subscriptions * PUSH_TARGET_BYTES;
-}
-
-uint64_t push_read_buffer_least(const struct config *c)
-{
-    return limits_read_guest_least(kept_bytes(c), c->inline_max_bytes);
-}
+_Static_assert(sizeof(struct push_target) + 128 <= LIMITS_PUSH_TARGET_BYTES,
+               "a target, and the allocator's part");
 
 static enum err set_up_library(struct push *p)
 {
@@ -54,7 +46,6 @@ static void tear_down(struct push *p)
     fetch_close(&p->client.fetch);
     timers_fini(&p->timers);
     mailbox_fini(&p->mailbox);
-    ledger_release(&p->kept);
 }
 
 static enum err set_up(struct push *p)
@@ -80,29 +71,23 @@ static enum err set_up(struct push *p)
     return e;
 }
 
-/* Under start_lock. Paid before anything is loaded. */
+/* Under start_lock. */
 static enum err start(struct push *p)
 {
     const struct config *c = p->broker->config;
     enum err e = p->failed;
 
-    if (!e && c->read_buffer_bytes < push_read_buffer_least(c))
-        e = p->failed = ERR_TOO_BIG;
+    if (!e && !c->push_connections)
+        e = ERR_TOO_BIG;
     if (!e)
-        e = ledger_reserve(p->broker->read, (size_t)kept_bytes(c), &p->kept);
-    if (e)
-        return e;
-    e = set_up(p);
+        e = set_up(p);
     if (e == ERR_UNSUPPORTED)
         p->failed = e;
-    if (e) {
-        ledger_release(&p->kept);
+    if (e)
         return e;
-    }
     pthread_setname_np(p->thread, "sluice-push");
     atomic_store(&p->running, true);
-    LOG_INFO("push", "started", LOG_I("connections", c->push_connections),
-             LOG_I("kept_bytes", kept_bytes(c)));
+    LOG_INFO("push", "started", LOG_I("connections", c->push_connections));
     return ERR_OK;
 }
 
@@ -220,7 +205,7 @@ enum err push_open(struct broker *b, struct push **out)
     e = start_once(p); /* not a reason to serve nobody */
     if (e)
         LOG_ERROR("push", "not_started", LOG_S("error", err_name(e)),
-                  LOG_I("read_buffer_least", push_read_buffer_least(b->config)));
+                  LOG_I("push_connections", b->config->push_connections));
     return ERR_OK;
 }
 

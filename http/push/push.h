@@ -26,7 +26,7 @@ MUST_CHECK enum err push_open(struct broker *b, struct push **out);
 
 /*
  * Asked before a subscription gets a URL. ERR_FULL: there are as many as may be. ERR_TOO_BIG:
- * the read buffer is too small for it, for good. ERR_BUSY: it has no room now.
+ * there is no memory for it: push_connections is 0.
  * ERR_UNSUPPORTED: libcurl is not installed. Other changes of a subscription need no word: they
  * wake those who wait for it.
  */
@@ -37,9 +37,6 @@ void push_changed(void *note);
 
 /* How it fares. NULL is fine: nothing is pushed. */
 void push_look(struct push *p, struct bytes name, struct push_view *out);
-
-/* Of the read buffer, for all of it; push_announce says ERR_TOO_BIG below. */
-uint64_t push_read_buffer_least(const struct config *c);
 
 /* No more is sent; what is on its way may end. */
 void push_drain(struct push *p);

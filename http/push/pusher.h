@@ -21,13 +21,6 @@
 #include "push/push.h"
 #include "push/transfer.h"
 
-/* What is kept of the read ledger as long as the thread is there, as it was measured
- * (broker/DESIGN.md, Memory): libcurl and its libraries with the first TLS connection, each
- * connection that is kept open, each subscription. */
-#define PUSH_LIBRARY_BYTES    (1280u << 10)
-#define PUSH_CONNECTION_BYTES (80u << 10)
-#define PUSH_TARGET_BYTES     (sizeof(struct push_target) + 128u)
-
 enum push_stage { PUSH_IN_LINE, PUSH_LEASING, PUSH_SENDING };
 
 struct push_delivery { /* one message on its way, or about to be */
@@ -57,7 +50,6 @@ struct push {
     pthread_t thread;
     struct mailbox mailbox;
     struct letter drain_letter, stop_letter;
-    struct grant kept;
     _Atomic unsigned busy; /* deliveries; the push thread counts */
 
     /* The push thread only. */

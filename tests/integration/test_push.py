@@ -466,11 +466,16 @@ class Alone(Pushing, SoloBrokerTest):
         self.say("a", topic="four")
         self.all_acked(1, "four")
 
-    def test_a_read_buffer_that_is_too_small_for_it_is_named(self):
-        self.start(push_private=True, read_buffer="2MiB")
+    def test_where_memory_is_scarce_it_has_to_be_asked_for(self):
+        self.start(push_private=True, memory_limit="36MiB")
         p = self.assertProblem(self.put("http://127.0.0.1:1/"), 501, "push_unavailable", retryable=False)
-        self.assertIn("read_buffer", p["detail"])
+        self.assertIn("push_connections", p["detail"])
         self.make(None)
+        self.broker.restart(push_private=True, memory_limit="36MiB", push_connections=2, max_push_subscriptions=100)
+        e = self.endpoint()
+        self.make(e.url(), sub="pushed")
+        self.say("a", topic="pushed")
+        self.all_acked(1, "pushed")
 
     def test_a_broker_that_pushes_nothing_has_no_thread_and_no_library_for_it(self):
         self.start(**SETTINGS)

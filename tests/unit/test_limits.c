@@ -318,14 +318,23 @@ Test(limits, refuses_a_read_buffer_without_room_for_what_is_kept_of_it)
     PLANNED(0, "--inline-max", "1KiB", "--read-buffer", "344KiB");
 }
 
-Test(limits, lets_one_more_keep_something_beside_the_keepers_and_the_largest_answer)
+Test(limits, pays_for_push_where_there_is_memory_for_it)
 {
-    for (uint64_t kept = 0; kept <= 4096; kept += 64)
-        for (uint64_t one = 1; one <= 4096; one *= 2) {
-            uint64_t least = limits_read_guest_least(kept * KIB, one * KIB);
-            uint64_t share = limits_read_share(least, one * KIB);
-            uint64_t page = one * 6 + 128 > 296 ? one * 6 + 128 : 296;
-
-            cr_assert(le(u64, LIMITS_KEEPERS * share + (page + kept) * KIB, least));
-        }
+    PLANNED(0, "--memory-limit", "36MiB");
+    cr_assert(eq(u64, c.push_connections, 0));
+    cr_assert(eq(u64, limits_push_bytes(&c), 0));
+    PLANNED(0, "--memory-limit", "64MiB");
+    cr_assert(eq(u64, c.push_connections, 4));
+    PLANNED(0, "--memory-limit", "64MiB", "--publish-buffer", "45MiB", "--read-buffer", "10MiB",
+            "--max-batch-bytes", "1MiB");
+    cr_assert(eq(u64, c.push_connections, 0)); /* where it does not fit */
+    PLANNED(0, "--memory-limit", "256MiB");
+    cr_assert(eq(u64, c.push_connections, 16));
+    cr_assert(eq(u64, limits_push_bytes(&c), (1280 + 16 * 80 + 500) * KIB));
+    REFUSED(LIMITS_FIXED,
+            "max_push_subscriptions = 100000 (--max-push-subscriptions) does not fit: with it and the "
+            "least of all else the budget needs 56MiB, and memory_limit is 36MiB",
+            0, "--memory-limit", "36MiB",
+            "--push-connections", "2", "--max-push-subscriptions", "100000");
+    PLANNED(0, "--memory-limit", "36MiB", "--push-connections", "2");
 }
