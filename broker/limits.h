@@ -9,7 +9,7 @@
  *   publish_buffer  messages received and not yet stored
  *   read_buffer     answers being built or queued
  *   json            admin bodies and their trees
- *   connections     max_connections x (connection_memory + 1280 bytes)
+ *   connections     max_connections x (connection_memory + 1320 bytes)
  *   writer          2 x max_batch_bytes + memory_limit / 32 (1 to 6 MiB): the pages of one
  *                   transaction
  *   indexes         topic_cache + max_connections x 256 bytes of parked readers, and 24

@@ -27,7 +27,7 @@
  * the library has about 700; 256 of them are on the line `indexes`. An event stream takes less. The
  * margin, 103 bytes, is for a long topic and a small answer.
  */
-#define CONNECTION_BYTES  (KIB + 256)
+#define CONNECTION_BYTES  (KIB + 296)
 #define LOOP_BYTES        (256 * KIB)
 /* The libraries that check tokens, loaded: tables that the linker writes into. */
 #define CRYPTO_BYTES      (448 * KIB)

@@ -83,7 +83,7 @@ static void check_plan(void)
     cr_expect(
         eq(u64, l.parts[LIMITS_PUBLISH_BUFFER].limit_bytes, c.publish_buffer_bytes));
     cr_expect(eq(u64, l.parts[LIMITS_CONNECTIONS].limit_bytes,
-                 c.max_connections * (c.connection_memory_bytes + 1280)));
+                 c.max_connections * (c.connection_memory_bytes + 1320)));
     cr_expect(
         eq(u64, l.parts[LIMITS_WRITER].limit_bytes, 2 * c.max_batch_bytes + l.writer_bytes));
     cr_expect(ge(u64, l.writer_bytes, MIB));
