@@ -48,20 +48,25 @@ UNUSED static struct sub_settings dying_at(uint32_t max_deliveries)
     return s;
 }
 
-UNUSED static struct subscription_change changed(enum subscription_kind kind, uint64_t offset,
-                                          struct sub_settings s)
+UNUSED static struct subscription_change done(struct subscription_change c)
 {
-    struct subscription_change c = { .kind = kind,
-                                     .start = START_OFFSET,
-                                     .offset = offset,
-                                     .auto_create = true,
-                                     .sub = { .name = "s", .name_len = 1, .settings = s } };
-
+    c.auto_create = true;
+    memcpy(c.sub.name, "s", 2);
+    c.sub.name_len = 1;
     c.job.home = &loop_mail;
     c.job.letter.open = home;
     subscription_submit(writer, &c);
     deliver(1);
     return c;
+}
+
+UNUSED static struct subscription_change changed(enum subscription_kind kind, uint64_t offset,
+                                          struct sub_settings s)
+{
+    return done((struct subscription_change){ .kind = kind,
+                                              .start = START_OFFSET,
+                                              .offset = offset,
+                                              .sub = { .settings = s } });
 }
 
 UNUSED static void given_a_subscription(struct sub_settings s)

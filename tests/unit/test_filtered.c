@@ -65,16 +65,9 @@ static void passed_over(uint64_t its_mark, uint64_t seen)
 
 static struct subscription_change patched(unsigned set, struct sub_settings s)
 {
-    struct subscription_change c = { .kind = SUBSCRIPTION_PATCH,
-                                     .set = set,
-                                     .auto_create = true,
-                                     .sub = { .name = "s", .name_len = 1, .settings = s } };
-
-    c.job.home = &loop_mail;
-    c.job.letter.open = home;
-    subscription_submit(writer, &c);
-    deliver(1);
-    return c;
+    return done((struct subscription_change){ .kind = SUBSCRIPTION_PATCH,
+                                              .set = set,
+                                              .sub = { .settings = s } });
 }
 
 Test(filtered, only_what_matches_is_leased)
